@@ -1,0 +1,283 @@
+package gguf
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+)
+
+const (
+	magic        = "GGUF"
+	alignmentKey = "general.alignment"
+	maxKeyLength = 1<<16 - 1
+
+	// The least that a key with its value and a tensor info can take bound their counts by the size of the file.
+	minKeyBytes    = 8 + 1 + 4 + 1
+	minTensorBytes = 8 + 1 + 4 + 8 + 4 + 8
+)
+
+// scanner reads a file's head in order. After the first error, which it keeps, everything reads as zero.
+type scanner struct {
+	name string
+	size int64
+	r    *bufio.Reader
+	off  int64
+	err  error
+}
+
+// fail keeps the first error; offset is where the field started.
+func (s *scanner) fail(offset int64, field, format string, args ...any) {
+	if s.err == nil {
+		s.err = &FormatError{s.name, offset, field, fmt.Sprintf(format, args...)}
+	}
+}
+
+// rest returns how many bytes of the file are left.
+func (s *scanner) rest() int64 { return s.size - s.off }
+
+// bytes fills b.
+func (s *scanner) bytes(b []byte, field string) {
+	if s.err != nil {
+		return
+	}
+	if int64(len(b)) > s.rest() {
+		s.fail(s.off, field, "needs %d bytes, but only %d are left in the file", len(b), s.rest())
+		return
+	}
+	if _, err := io.ReadFull(s.r, b); err != nil {
+		s.err = readError(s.name, s.off, field, err)
+		return
+	}
+	s.off += int64(len(b))
+}
+
+// skip passes over n bytes, which are known to be there.
+func (s *scanner) skip(n int64, field string) {
+	for n > 0 && s.err == nil {
+		step := int(min(n, 1<<30))
+		if _, err := s.r.Discard(step); err != nil {
+			s.err = readError(s.name, s.off, field, err)
+			return
+		}
+		s.off += int64(step)
+		n -= int64(step)
+	}
+}
+
+// readError wraps a failure to read bytes that the file's size promised.
+func readError(name string, offset int64, field string, err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &FormatError{name, offset, field, "the file became shorter while it was read"}
+	}
+	return fmt.Errorf("%s: at byte %d: reading %s: %w", name, offset, field, err)
+}
+
+func (s *scanner) uint8(field string) uint8 {
+	var b [1]byte
+	s.bytes(b[:], field)
+	return b[0]
+}
+
+func (s *scanner) uint32(field string) uint32 {
+	var b [4]byte
+	s.bytes(b[:], field)
+	return binary.LittleEndian.Uint32(b[:])
+}
+
+func (s *scanner) uint64(field string) uint64 {
+	var b [8]byte
+	s.bytes(b[:], field)
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// length reads the length of a string and checks that the file still holds so much.
+func (s *scanner) length(field string) int64 {
+	start := s.off
+	n := s.uint64(field)
+	if s.err == nil && n > uint64(s.rest()) {
+		s.fail(start, field, "length %d is more than the %d bytes left in the file", n, s.rest())
+		return 0
+	}
+	return int64(n)
+}
+
+// text reads a name of 1 to limit bytes.
+func (s *scanner) text(field string, limit int64) string {
+	start := s.off
+	n := s.length(field)
+	if s.err != nil {
+		return ""
+	}
+	if n == 0 || n > limit {
+		s.fail(start, field, "length %d, expected 1 to %d bytes", n, limit)
+		return ""
+	}
+	b := make([]byte, n)
+	s.bytes(b, field)
+	return string(b)
+}
+
+// count reads how many records follow, each of at least size bytes.
+func (s *scanner) count(field string, size int64) int {
+	start := s.off
+	n := s.uint64(field)
+	if s.err == nil && n > uint64(s.rest()/size) {
+		s.fail(start, field, "%d is more than the %d bytes left in the file can hold", n, s.rest())
+		return 0
+	}
+	return int(n)
+}
+
+// parse reads everything before the data of the tensors.
+func (f *File) parse() error {
+	s := &scanner{name: f.name, size: f.size, r: bufio.NewReaderSize(io.NewSectionReader(f.r, 0, f.size), 64<<10)}
+	nTensors, nKeys := f.parseHeader(s)
+	for i := 0; i < nKeys && s.err == nil; i++ {
+		f.parseKey(s, i)
+	}
+	if s.err == nil {
+		f.parseAlignment(s)
+	}
+	for i := 0; i < nTensors && s.err == nil; i++ {
+		f.parseTensor(s, i)
+	}
+	if s.err == nil {
+		f.placeTensors(s)
+	}
+	return s.err
+}
+
+func (f *File) parseHeader(s *scanner) (nTensors, nKeys int) {
+	var m [len(magic)]byte
+	s.bytes(m[:], "magic")
+	if s.err == nil && string(m[:]) != magic {
+		s.fail(0, "magic", "%q, expected %q: this is not a GGUF file", m[:], magic)
+	}
+	start := s.off
+	f.version = s.uint32("version")
+	if s.err == nil {
+		switch {
+		case f.version == 2 || f.version == 3:
+		case f.version&0xffff == 0 && f.version != 0:
+			s.fail(start, "version", "%#08x: the file is byte-swapped (big-endian); convert it to little-endian", f.version)
+		case f.version == 1:
+			s.fail(start, "version", "1 is obsolete, expected 2 or 3; convert the model again")
+		default:
+			s.fail(start, "version", "%d, expected 2 or 3", f.version)
+		}
+	}
+	nTensors = s.count("tensor count", minTensorBytes)
+	nKeys = s.count("key count", minKeyBytes)
+	return nTensors, nKeys
+}
+
+func (f *File) parseKey(s *scanner, i int) {
+	start := s.off
+	key := s.text(fmt.Sprintf("key %d", i), maxKeyLength)
+	if s.err != nil {
+		return
+	}
+	field := "key " + quote(key)
+	if _, ok := f.values[key]; ok {
+		s.fail(start, field, "appears twice")
+		return
+	}
+	v := s.value(field)
+	f.keys = append(f.keys, key)
+	f.values[key] = v
+}
+
+func (f *File) parseAlignment(s *scanner) {
+	f.alignment = defaultAlignment
+	v, ok := f.values[alignmentKey]
+	if !ok {
+		return
+	}
+	if v.kind != kindUint32 {
+		s.fail(v.offset, "key "+quote(alignmentKey), "is %s, expected %s", v.describe(), kindUint32)
+		return
+	}
+	n, err := f.Uint(alignmentKey)
+	if err != nil {
+		s.err = err
+		return
+	}
+	if err := checkAlignment(n); err != nil {
+		s.fail(v.offset, "key "+quote(alignmentKey), "%v", err)
+		return
+	}
+	f.alignment = int64(n)
+}
+
+// parseTensor reads one tensor info. Its offset is left relative to the data section, whose start isn't known yet.
+func (f *File) parseTensor(s *scanner, i int) {
+	start := s.off
+	name := s.text(fmt.Sprintf("name of tensor %d", i), maxTensorName)
+	if s.err != nil {
+		return
+	}
+	field := "tensor " + quote(name)
+	if _, ok := f.byName[name]; ok {
+		s.fail(start, field, "appears twice")
+		return
+	}
+	dimsStart := s.off
+	nDims := s.uint32(field)
+	if s.err == nil && (nDims < 1 || nDims > maxDims) {
+		s.fail(dimsStart, field, "%d dimensions, expected 1 to %d", nDims, maxDims)
+		return
+	}
+	dims := make([]uint64, nDims)
+	for j := range dims {
+		dims[j] = s.uint64(field)
+	}
+	typ := Type(s.uint32(field))
+	offsetStart := s.off
+	offset := s.uint64(field)
+	if s.err != nil {
+		return
+	}
+	n, err := tensorBytes(typ, dims)
+	if err != nil {
+		s.fail(dimsStart, field, "%v", err)
+		return
+	}
+	if offset > math.MaxInt64 {
+		s.fail(offsetStart, field, "offset %d is beyond the file", offset)
+		return
+	}
+	f.byName[name] = len(f.tensors)
+	f.tensors = append(f.tensors, TensorInfo{name, dims, typ, int64(offset), n})
+}
+
+// placeTensors checks that the tensors lie one after the other, each at the next multiple of the alignment and within
+// the file, and makes their offsets absolute.
+func (f *File) placeTensors(s *scanner) {
+	start, ok := alignUp(s.off, f.alignment)
+	if !ok {
+		s.fail(s.off, "data section", "its start overflows")
+		return
+	}
+	f.dataStart = start
+	expected := int64(0) // relative to the data section
+	for i := range f.tensors {
+		t := &f.tensors[i]
+		field := "tensor " + quote(t.Name)
+		if t.Offset != expected {
+			s.fail(s.off, field, "offset %d in the data section, expected %d", t.Offset, expected)
+			return
+		}
+		if t.Offset > f.size-start || t.Bytes > f.size-start-t.Offset {
+			s.fail(start, field, "%d bytes at offset %d of the data section, but the file ends at byte %d", t.Bytes, t.Offset, f.size)
+			return
+		}
+		if expected, ok = alignUp(t.Offset+t.Bytes, f.alignment); !ok {
+			s.fail(start, field, "its end overflows")
+			return
+		}
+		t.Offset += start
+	}
+}
