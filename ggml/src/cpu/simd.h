@@ -1,0 +1,257 @@
+/* simd.h: a vector of floats, and what the kernels do with it, for the instruction set that this translation unit is
+ * compiled for. Everything else in this folder is written once in these words.
+ *
+ *   vf            VF_WIDTH floats
+ *   vf_load_part  the first n <= VF_WIDTH floats, zeros behind; nothing past p[n-1] is read
+ *   vf_store_part the first n <= VF_WIDTH floats; nothing past p[n-1] is written
+ *   vf_fma        a * b + c, rounded once where the processor can
+ *   vf_min, max   a < b ? a : b, a > b ? a : b: a NaN in b survives
+ *   vf_select_lt  a < b ? yes : no, lane by lane
+ *   vf_pow2       2^n of integral n in [-126, 127]
+ *   vf_exp        within 2 ulp; 0 below -86.6, infinity above 88.73, NaN of NaN
+ *
+ * Pointers may have any alignment. CLIPGO_SCALAR, defined before, chooses plain C whatever the flags. */
+#ifndef CLIPGO_SIMD_H
+#define CLIPGO_SIMD_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(CLIPGO_SCALAR)
+#define CLIPGO_SIMD_SCALAR 1
+#elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#define CLIPGO_SIMD_AVX512 1
+#include <immintrin.h>
+#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+#define CLIPGO_SIMD_AVX2 1
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#define CLIPGO_SIMD_NEON 1
+#include <arm_neon.h>
+#else
+#define CLIPGO_SIMD_SCALAR 1
+#endif
+
+/* IEEE half to single, exactly: subnormals are scaled by 2^-24, infinities and NaNs keep their exponent of ones. */
+static inline float f16_to_f32(uint16_t h) {
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, fraction = h & 1023u, bits;
+    float f;
+    if (exponent == 0) {
+        f = (float)fraction * 0x1p-24f;
+        memcpy(&bits, &f, 4);
+        bits |= sign;
+    } else {
+        bits = sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | fraction << 13;
+    }
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+static inline float bf16_to_f32(uint16_t h) {
+    uint32_t bits = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+/* Rounds to nearest even; a NaN stays one. */
+static inline uint16_t f32_to_bf16(float f) {
+    uint32_t bits;
+    memcpy(&bits, &f, 4);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16 | 64u);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+#if CLIPGO_SIMD_AVX512
+
+typedef __m512 vf;
+#define VF_WIDTH 16
+static inline __mmask16 vf_mask(size_t n) { return (__mmask16)((1u << n) - 1u); }
+static inline vf vf_zero(void) { return _mm512_setzero_ps(); }
+static inline vf vf_set1(float a) { return _mm512_set1_ps(a); }
+static inline vf vf_load(const void *p) { return _mm512_loadu_ps(p); }
+static inline void vf_store(void *p, vf a) { _mm512_storeu_ps(p, a); }
+static inline vf vf_load_part(const void *p, size_t n) { return _mm512_maskz_loadu_ps(vf_mask(n), p); }
+static inline void vf_store_part(void *p, vf a, size_t n) { _mm512_mask_storeu_ps(p, vf_mask(n), a); }
+static inline vf vf_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+static inline vf vf_load_bf16(const void *p) {
+    __m512i w = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(w, 16));
+}
+static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+static inline vf vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+static inline vf vf_abs(vf a) { return _mm512_abs_ps(a); }
+static inline vf vf_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vf vf_select_lt(vf a, vf b, vf yes, vf no) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
+}
+static inline vf vf_pow2(vf n) {
+    __m512i e = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(e, 23));
+}
+static inline float vf_hsum(vf a) { return _mm512_reduce_add_ps(a); }
+static inline float vf_hmax(vf a) { return _mm512_reduce_max_ps(a); }
+
+#elif CLIPGO_SIMD_AVX2
+
+typedef __m256 vf;
+#define VF_WIDTH 8
+static inline __m256i vf_mask(size_t n) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lanes);
+}
+static inline vf vf_zero(void) { return _mm256_setzero_ps(); }
+static inline vf vf_set1(float a) { return _mm256_set1_ps(a); }
+static inline vf vf_load(const void *p) { return _mm256_loadu_ps((const float *)p); }
+static inline void vf_store(void *p, vf a) { _mm256_storeu_ps((float *)p, a); }
+static inline vf vf_load_part(const void *p, size_t n) { return _mm256_maskload_ps((const float *)p, vf_mask(n)); }
+static inline void vf_store_part(void *p, vf a, size_t n) { _mm256_maskstore_ps((float *)p, vf_mask(n), a); }
+static inline vf vf_load_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+static inline vf vf_load_bf16(const void *p) {
+    __m256i w = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(w, 16));
+}
+static inline vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+static inline vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+static inline vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+static inline vf vf_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+static inline vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+static inline vf vf_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+static inline vf vf_round(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+static inline vf vf_select_lt(vf a, vf b, vf yes, vf no) {
+    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+static inline vf vf_pow2(vf n) {
+    __m256i e = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(e, 23));
+}
+static inline float vf_hsum(vf a) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+static inline float vf_hmax(vf a) {
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+
+#elif CLIPGO_SIMD_NEON
+
+typedef float32x4_t vf;
+#define VF_WIDTH 4
+static inline vf vf_zero(void) { return vdupq_n_f32(0); }
+static inline vf vf_set1(float a) { return vdupq_n_f32(a); }
+static inline vf vf_load(const void *p) { return vreinterpretq_f32_u8(vld1q_u8((const uint8_t *)p)); }
+static inline void vf_store(void *p, vf a) { vst1q_u8((uint8_t *)p, vreinterpretq_u8_f32(a)); }
+static inline vf vf_load_part(const void *p, size_t n) {
+    float t[4] = {0, 0, 0, 0};
+    memcpy(t, p, n * 4);
+    return vld1q_f32(t);
+}
+static inline void vf_store_part(void *p, vf a, size_t n) {
+    float t[4];
+    vst1q_f32(t, a);
+    memcpy(p, t, n * 4);
+}
+static inline vf vf_load_f16(const void *p) {
+    return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8((const uint8_t *)p)));
+}
+static inline vf vf_load_bf16(const void *p) {
+    return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8((const uint8_t *)p)), 16));
+}
+static inline vf vf_add(vf a, vf b) { return vaddq_f32(a, b); }
+static inline vf vf_sub(vf a, vf b) { return vsubq_f32(a, b); }
+static inline vf vf_mul(vf a, vf b) { return vmulq_f32(a, b); }
+static inline vf vf_div(vf a, vf b) { return vdivq_f32(a, b); }
+static inline vf vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+static inline vf vf_min(vf a, vf b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+static inline vf vf_max(vf a, vf b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+static inline vf vf_abs(vf a) { return vabsq_f32(a); }
+static inline vf vf_round(vf a) { return vrndnq_f32(a); }
+static inline vf vf_select_lt(vf a, vf b, vf yes, vf no) { return vbslq_f32(vcltq_f32(a, b), yes, no); }
+static inline vf vf_pow2(vf n) {
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127)), 23));
+}
+static inline float vf_hsum(vf a) { return vaddvq_f32(a); }
+static inline float vf_hmax(vf a) { return vmaxvq_f32(a); }
+
+#else
+
+typedef float vf;
+#define VF_WIDTH 1
+static inline vf vf_zero(void) { return 0; }
+static inline vf vf_set1(float a) { return a; }
+static inline vf vf_load(const void *p) {
+    vf a;
+    memcpy(&a, p, sizeof a);
+    return a;
+}
+static inline void vf_store(void *p, vf a) { memcpy(p, &a, sizeof a); }
+static inline vf vf_load_part(const void *p, size_t n) { return n ? vf_load(p) : 0; }
+static inline void vf_store_part(void *p, vf a, size_t n) {
+    if (n) vf_store(p, a);
+}
+static inline vf vf_load_f16(const void *p) {
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return f16_to_f32(h);
+}
+static inline vf vf_load_bf16(const void *p) {
+    uint16_t h;
+    memcpy(&h, p, sizeof h);
+    return bf16_to_f32(h);
+}
+static inline vf vf_add(vf a, vf b) { return a + b; }
+static inline vf vf_sub(vf a, vf b) { return a - b; }
+static inline vf vf_mul(vf a, vf b) { return a * b; }
+static inline vf vf_div(vf a, vf b) { return a / b; }
+static inline vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
+static inline vf vf_min(vf a, vf b) { return a < b ? a : b; }
+static inline vf vf_max(vf a, vf b) { return a > b ? a : b; }
+static inline vf vf_abs(vf a) { return fabsf(a); }
+/* Adding 1.5 * 2^23 leaves no bits for a fraction; beyond 2^22 there are none to lose. */
+static inline vf vf_round(vf a) {
+    float shifted = a + 0x1.8p23f;
+    return fabsf(a) < 0x1p22f ? shifted - 0x1.8p23f : a;
+}
+static inline vf vf_select_lt(vf a, vf b, vf yes, vf no) { return a < b ? yes : no; }
+static inline vf vf_pow2(vf n) {
+    uint32_t bits = n >= -126 && n <= 127 ? (uint32_t)((int32_t)n + 127) << 23 : 0;
+    memcpy(&n, &bits, sizeof n);
+    return n;
+}
+static inline float vf_hsum(vf a) { return a; }
+static inline float vf_hmax(vf a) { return a; }
+
+#endif
+
+/* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, and e^r = 1 + r + r^2 p(r), p fitted to 3e-9. ln 2 is taken
+ * off in two pieces, the first with few enough bits that n times it is exact. 2^n is halved and the rest doubled, so
+ * that 2^128, which has no float, is never formed. */
+static inline vf vf_exp(vf x) {
+    vf y = vf_min(vf_set1(89.0f), x);
+    vf n = vf_round(vf_mul(y, vf_set1(0x1.715476p+0f)));
+    vf r = vf_fma(n, vf_set1(-0x1.62e4p-1f), y);
+    r = vf_fma(n, vf_set1(-0x1.7f7d1cp-20f), r);
+    vf p = vf_set1(0x1.6a234ep-10f);
+    p = vf_fma(p, r, vf_set1(0x1.123a6cp-7f));
+    p = vf_fma(p, r, vf_set1(0x1.5558f4p-5f));
+    p = vf_fma(p, r, vf_set1(0x1.555490p-3f));
+    p = vf_fma(p, r, vf_set1(0x1.fffffcp-2f));
+    p = vf_fma(vf_mul(r, r), p, r);
+    p = vf_add(p, vf_set1(1.0f));
+    p = vf_mul(vf_add(p, p), vf_pow2(vf_sub(n, vf_set1(1.0f))));
+    return vf_select_lt(x, vf_set1(-86.6f), vf_zero(), p);
+}
+
+#endif
