@@ -1,0 +1,71 @@
+# clipgo's build. `make demo` and `make test` are all that a fresh machine needs: what is missing they install (apt as
+# root, Homebrew on macOS) or name in one line.
+
+GO          ?= go
+BUILD       ?= build
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+ifeq ($(shell uname -s),Darwin)
+LIBRARY := libclipgo.dylib
+else
+LIBRARY := libclipgo.so
+endif
+EMBEDDED := bindings/embed/$(LIBRARY)
+RELEASE  := $(BUILD)/release
+
+.PHONY: all build demo test setup library check race asan tsan aarch64 format fuzz bench clean
+
+all: build
+
+## demo: build everything and label the shipped picture with the shipped model
+demo: build
+	@bin/clipgo classify -l fox -l bear -l seagull -l owl testdata/owl.png
+
+## build: one binary, bin/clipgo, with the native library inside
+build: library
+	@mkdir -p bindings/embed && cmp -s $(RELEASE)/$(LIBRARY) $(EMBEDDED) || cp $(RELEASE)/$(LIBRARY) $(EMBEDDED)
+	CGO_ENABLED=0 $(GO) build -trimpath -tags clipgo_embed -ldflags "-s -w" -o bin/clipgo ./cmd/clipgo
+
+## library: the C engine
+library: setup
+	@cmake --preset release >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; exit 1; }
+	@cmake --build --preset release -j
+
+## test: every test, in C and in Go
+test: build
+	ctest --test-dir $(RELEASE) --output-on-failure
+	CLIPGO_LIBRARY=$(CURDIR)/$(RELEASE)/$(LIBRARY) CLIPGO_REQUIRE=engine $(GO) test ./...
+
+setup:
+	@mkdir -p $(BUILD)
+	@tools/setup.sh
+
+## check: formatting, vet, staticcheck
+check:
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'these files are not formatted: run make format'; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+## race: the Go tests under the race detector (needs a C compiler for cgo)
+race: library
+	CGO_ENABLED=1 CLIPGO_LIBRARY=$(CURDIR)/$(RELEASE)/$(LIBRARY) CLIPGO_REQUIRE=engine $(GO) test -race -short ./...
+
+## asan, tsan: the C tests under sanitizers
+asan tsan: setup
+	cmake --preset $@
+	cmake --build --preset $@ -j
+	ctest --test-dir $(BUILD)/$@ --output-on-failure
+
+## aarch64: the C tests for 64-bit Arm, under qemu
+aarch64: setup
+	@tools/setup.sh aarch64
+	cmake --preset aarch64
+	cmake --build --preset aarch64 -j
+	ctest --test-dir $(BUILD)/aarch64 --output-on-failure
+
+format:
+	gofmt -w .
+	clang-format -i ggml/include/*.h $$(find ggml -name '*.[ch]' -o -name '*.inc')
+
+clean:
+	rm -rf $(BUILD) bin bindings/embed
