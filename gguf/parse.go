@@ -14,9 +14,12 @@ const (
 	alignmentKey = "general.alignment"
 	maxKeyLength = 1<<16 - 1
 
-	// The least that a key with its value and a tensor info can take bound their counts by the size of the file.
+	// The least that a key with its value and a tensor info can take bounds their counts by the size of the file. In
+	// memory they take ten times that, hence the limits, far above any model's counts.
 	minKeyBytes    = 8 + 1 + 4 + 1
 	minTensorBytes = 8 + 1 + 4 + 8 + 4 + 8
+	maxKeys        = 1 << 16
+	maxTensors     = 1 << 16
 )
 
 // scanner reads a file's head in order. After the first error, which it keeps, everything reads as zero.
@@ -26,6 +29,8 @@ type scanner struct {
 	r    *bufio.Reader
 	off  int64
 	err  error
+
+	tensorAt []int64 // where each tensor info starts
 }
 
 // fail keeps the first error; offset is where the field started.
@@ -120,28 +125,32 @@ func (s *scanner) text(field string, limit int64) string {
 	return string(b)
 }
 
-// count reads how many records follow, each of at least size bytes.
-func (s *scanner) count(field string, size int64) int {
+// count reads how many records follow, limit at most, each of at least size bytes.
+func (s *scanner) count(field string, size, limit int64) int64 {
 	start := s.off
 	n := s.uint64(field)
 	if s.err == nil && n > uint64(s.rest()/size) {
-		s.fail(start, field, "%d is more than the %d bytes left in the file can hold", n, s.rest())
+		s.fail(start, field, "count %d is more than the %d bytes left in the file can hold", n, s.rest())
 		return 0
 	}
-	return int(n)
+	if s.err == nil && n > uint64(limit) {
+		s.fail(start, field, "count %d is over the limit of %d", n, limit)
+		return 0
+	}
+	return int64(n)
 }
 
 // parse reads everything before the data of the tensors.
 func (f *File) parse() error {
 	s := &scanner{name: f.name, size: f.size, r: bufio.NewReaderSize(io.NewSectionReader(f.r, 0, f.size), 64<<10)}
 	nTensors, nKeys := f.parseHeader(s)
-	for i := 0; i < nKeys && s.err == nil; i++ {
+	for i := int64(0); i < nKeys && s.err == nil; i++ {
 		f.parseKey(s, i)
 	}
 	if s.err == nil {
 		f.parseAlignment(s)
 	}
-	for i := 0; i < nTensors && s.err == nil; i++ {
+	for i := int64(0); i < nTensors && s.err == nil; i++ {
 		f.parseTensor(s, i)
 	}
 	if s.err == nil {
@@ -150,9 +159,12 @@ func (f *File) parse() error {
 	return s.err
 }
 
-func (f *File) parseHeader(s *scanner) (nTensors, nKeys int) {
+func (f *File) parseHeader(s *scanner) (nTensors, nKeys int64) {
 	var m [len(magic)]byte
 	s.bytes(m[:], "magic")
+	if s.err == nil && string(m[:]) == "FUGG" {
+		s.fail(0, "magic", "%q: the file is byte-swapped (big-endian); convert it to little-endian", m[:])
+	}
 	if s.err == nil && string(m[:]) != magic {
 		s.fail(0, "magic", "%q, expected %q: this is not a GGUF file", m[:], magic)
 	}
@@ -169,12 +181,12 @@ func (f *File) parseHeader(s *scanner) (nTensors, nKeys int) {
 			s.fail(start, "version", "%d, expected 2 or 3", f.version)
 		}
 	}
-	nTensors = s.count("tensor count", minTensorBytes)
-	nKeys = s.count("key count", minKeyBytes)
+	nTensors = s.count("tensor count", minTensorBytes, maxTensors)
+	nKeys = s.count("key count", minKeyBytes, maxKeys)
 	return nTensors, nKeys
 }
 
-func (f *File) parseKey(s *scanner, i int) {
+func (f *File) parseKey(s *scanner, i int64) {
 	start := s.off
 	key := s.text(fmt.Sprintf("key %d", i), maxKeyLength)
 	if s.err != nil {
@@ -213,7 +225,7 @@ func (f *File) parseAlignment(s *scanner) {
 }
 
 // parseTensor reads one tensor info. Its offset is left relative to the data section, whose start isn't known yet.
-func (f *File) parseTensor(s *scanner, i int) {
+func (f *File) parseTensor(s *scanner, i int64) {
 	start := s.off
 	name := s.text(fmt.Sprintf("name of tensor %d", i), maxTensorName)
 	if s.err != nil {
@@ -249,6 +261,7 @@ func (f *File) parseTensor(s *scanner, i int) {
 		s.fail(offsetStart, field, "offset %d is beyond the file", offset)
 		return
 	}
+	s.tensorAt = append(s.tensorAt, start)
 	f.byName[name] = len(f.tensors)
 	f.tensors = append(f.tensors, TensorInfo{name, dims, typ, int64(offset), n})
 }
@@ -267,15 +280,15 @@ func (f *File) placeTensors(s *scanner) {
 		t := &f.tensors[i]
 		field := "tensor " + quote(t.Name)
 		if t.Offset != expected {
-			s.fail(s.off, field, "offset %d in the data section, expected %d", t.Offset, expected)
+			s.fail(s.tensorAt[i], field, "offset %d in the data section, expected %d", t.Offset, expected)
 			return
 		}
 		if t.Offset > f.size-start || t.Bytes > f.size-start-t.Offset {
-			s.fail(start, field, "%d bytes at offset %d of the data section, but the file ends at byte %d", t.Bytes, t.Offset, f.size)
+			s.fail(s.tensorAt[i], field, "%d bytes at offset %d of the data section, but the file ends at byte %d", t.Bytes, t.Offset, f.size)
 			return
 		}
 		if expected, ok = alignUp(t.Offset+t.Bytes, f.alignment); !ok {
-			s.fail(start, field, "its end overflows")
+			s.fail(s.tensorAt[i], field, "its end overflows")
 			return
 		}
 		t.Offset += start

@@ -78,7 +78,7 @@ func (s *scanner) value(field string) value {
 		if s.err != nil {
 			return v
 		}
-		v.count = int64(s.count(field, kinds[v.elem].size))
+		v.count = s.count(field, kinds[v.elem].size, math.MaxInt)
 		v.offset = s.off
 		s.items(v.elem, v.count, field)
 	case kindString:

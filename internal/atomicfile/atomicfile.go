@@ -22,8 +22,8 @@ func Write(path string, write func(w io.Writer) error) error {
 }
 
 // WriteFile is Write for those who must seek or read back. They must not close the file.
-func WriteFile(path string, write func(f *os.File) error) (err error) {
-	path, err = destination(path)
+func WriteFile(path string, write func(f *os.File) error) error {
+	path, err := destination(path)
 	if err != nil {
 		return err
 	}
@@ -32,8 +32,9 @@ func WriteFile(path string, write func(f *os.File) error) (err error) {
 	if err != nil {
 		return err
 	}
+	done := false
 	defer func() {
-		if err != nil {
+		if !done { // an error, or a panic in write
 			tmp.Close()
 			os.Remove(tmp.Name())
 		}
@@ -48,6 +49,7 @@ func WriteFile(path string, write func(f *os.File) error) (err error) {
 	if err := renameAndClose(tmp, path); err != nil {
 		return err
 	}
+	done = true
 	return syncDir(filepath.Dir(path))
 }
 

@@ -3,6 +3,7 @@
 package atomicfile
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -39,5 +40,9 @@ func syncDir(name string) error {
 		return err
 	}
 	defer dir.Close()
-	return dir.Sync()
+	// Some file systems can't sync a folder, and say so.
+	if err := dir.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
+		return err
+	}
+	return nil
 }
