@@ -1,0 +1,5 @@
+//go:build !linux
+
+package bindings
+
+func memoryFile([]byte) (string, error) { return "", errNotApplicable }
