@@ -1,0 +1,271 @@
+package tokenizer
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// normalizer rewrites a text.
+type normalizer func(string) string
+
+func compileNormalizers(steps []Step) ([]normalizer, error) {
+	if len(steps) > maxSteps {
+		return nil, fmt.Errorf("tokenizer: %d normalisers, at most %d are supported", len(steps), maxSteps)
+	}
+	var out []normalizer
+	for i := range steps {
+		n, err := compileNormalizer(&steps[i])
+		if err != nil {
+			return nil, fmt.Errorf("tokenizer: normaliser %d: %w", i+1, err)
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+func compileNormalizer(s *Step) (normalizer, error) {
+	switch s.Type {
+	case "NFC":
+		return func(text string) string { return normalForm(text, norm.NFC) }, nil
+	case "NFD":
+		return func(text string) string { return normalForm(text, norm.NFD) }, nil
+	case "NFKC":
+		return func(text string) string { return normalForm(text, norm.NFKC) }, nil
+	case "NFKD":
+		return func(text string) string { return normalForm(text, norm.NFKD) }, nil
+	case "Lowercase":
+		return lower, nil
+	case "PythonLowercase":
+		return pythonLower, nil
+	case "StripAccents":
+		return func(text string) string { return remove(text, marks) }, nil
+	case "Strip":
+		return func(text string) string { return strip(text, s.Left, s.Right) }, nil
+	case "Prepend":
+		return func(text string) string {
+			if text == "" {
+				return text
+			}
+			return s.Content + text
+		}, nil
+	case "Replace":
+		return compileReplace(s)
+	case "RemovePunctuation":
+		return removePunctuation, nil
+	case "BertNormalizer":
+		return func(text string) string { return bertNormalize(text, s) }, nil
+	}
+	return nil, fmt.Errorf("type %.40q is not supported", s.Type)
+}
+
+func compileReplace(s *Step) (normalizer, error) {
+	if s.Regex == "" {
+		if s.Pattern == "" {
+			return nil, fmt.Errorf("Replace has no pattern")
+		}
+		return func(text string) string { return strings.ReplaceAll(text, s.Pattern, s.Content) }, nil
+	}
+	match, err := scannerFor(s.Regex)
+	if err != nil {
+		return nil, err
+	}
+	return func(text string) string { return replaceMatches(text, match, s.Content) }, nil
+}
+
+// replaceMatches writes content in place of every match.
+func replaceMatches(text string, match scanner, content string) string {
+	var b strings.Builder
+	done := 0 // how much of text has been written
+	for at := 0; at < len(text); {
+		n := match(text[at:])
+		if n == 0 {
+			_, size := utf8.DecodeRuneInString(text[at:])
+			at += size
+			continue
+		}
+		if text[at:at+n] != content {
+			b.WriteString(text[done:at])
+			b.WriteString(content)
+			done = at + n
+		}
+		at += n
+	}
+	if done == 0 {
+		return text
+	}
+	b.WriteString(text[done:])
+	return b.String()
+}
+
+// lower maps every code point to its lower case by Unicode's full mapping: U+0130 becomes two, and a final sigma is
+// like any other.
+func lower(text string) string {
+	i := 0
+	for ; i < len(text); i++ {
+		if c := text[i]; c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
+			break
+		}
+	}
+	if i == len(text) {
+		return text
+	}
+	b := make([]byte, 0, len(text)+len(text)/8)
+	b = append(b, text[:i]...)
+	for ; i < len(text); i++ {
+		c := text[i]
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(text[i:])
+			b = appendLower(b, r)
+			i += size - 1
+			continue
+		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		b = append(b, c)
+	}
+	return string(b)
+}
+
+func appendLower(dst []byte, r rune) []byte {
+	if full, ok := lowerCase[r]; ok {
+		return append(dst, full...)
+	}
+	return utf8.AppendRune(dst, unicode.ToLower(r))
+}
+
+// pythonLower is Python's str.lower: the same, except that a sigma after a letter and before none is a final one.
+func pythonLower(text string) string {
+	if !strings.ContainsRune(text, 'Σ') {
+		return lower(text)
+	}
+	var b strings.Builder
+	for {
+		at := strings.IndexRune(text, 'Σ')
+		if at < 0 {
+			break
+		}
+		after := at + len("Σ")
+		b.WriteString(text[:at])
+		if casedBefore(b.String()) && !casedAfter(text[after:]) {
+			b.WriteRune('ς')
+		} else {
+			b.WriteRune('σ')
+		}
+		text = text[after:]
+	}
+	b.WriteString(text)
+	return lower(b.String())
+}
+
+func casedBefore(text string) bool {
+	for len(text) > 0 {
+		r, size := utf8.DecodeLastRuneInString(text)
+		if !caseIgnorable(r) {
+			return cased(r)
+		}
+		text = text[:len(text)-size]
+	}
+	return false
+}
+
+func casedAfter(text string) bool {
+	for _, r := range text {
+		if !caseIgnorable(r) {
+			return cased(r)
+		}
+	}
+	return false
+}
+
+// cased and caseIgnorable are the derived properties Cased and Case_Ignorable of the Unicode Standard, section 3.13.
+func cased(r rune) bool {
+	return unicode.In(r, unicode.Lu, unicode.Ll, unicode.Lt, unicode.Other_Lowercase, unicode.Other_Uppercase)
+}
+
+func caseIgnorable(r rune) bool {
+	return unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk) || strings.ContainsRune(wordMiddle, r)
+}
+
+// wordMiddle holds Word_Break = MidLetter, MidNumLet and Single_Quote.
+const wordMiddle = "':.\u00B7\u0387\u055F\u05F4\u2018\u2019\u2024\u2027\uFE13\uFE52\uFE55\uFF07\uFF0E\uFF1A"
+
+// removePunctuation deletes the 32 punctuation marks of ASCII (Python's string.punctuation).
+func removePunctuation(text string) string {
+	return strings.Map(func(r rune) rune {
+		if asciiPunctuation(r) {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+func asciiPunctuation(r rune) bool {
+	return r > ' ' && r < 0x7F && !('0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z')
+}
+
+func remove(text string, table *unicode.RangeTable) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(table, r) {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+func strip(text string, left, right bool) string {
+	if left {
+		text = strings.TrimLeftFunc(text, unicode.IsSpace)
+	}
+	if right {
+		text = strings.TrimRightFunc(text, unicode.IsSpace)
+	}
+	return text
+}
+
+// bertNormalize is BertNormalizer: control characters go and white space becomes a space, ideographs get room, accents
+// go, capitals go.
+func bertNormalize(text string, s *Step) string {
+	if s.CleanText {
+		text = strings.Map(func(r rune) rune {
+			switch {
+			case r == '\t' || r == '\n' || r == '\r' || unicode.Is(unicode.Zs, r):
+				return ' '
+			case unicode.Is(bertDeleted, r):
+				return -1
+			}
+			return r
+		}, text)
+	}
+	if s.CJK && strings.ContainsFunc(text, ideograph) {
+		var b strings.Builder
+		for _, r := range text {
+			if ideograph(r) {
+				b.WriteByte(' ')
+				b.WriteRune(r)
+				b.WriteByte(' ')
+			} else {
+				b.WriteRune(r)
+			}
+		}
+		text = b.String()
+	}
+	if s.StripAccents {
+		text = remove(normalForm(text, norm.NFD), bertMarks)
+	}
+	if s.Lowercase {
+		text = lower(text)
+	}
+	return text
+}
+
+// ideograph reports what BERT treats as a Chinese character. (The block of extension E begins at 2B820 in the
+// original; the library begins it at 2B920.)
+func ideograph(r rune) bool {
+	return r >= 0x3400 && (r <= 0x4DBF || r >= 0x4E00 && r <= 0x9FFF || r >= 0xF900 && r <= 0xFAFF ||
+		r >= 0x20000 && r <= 0x2A6DF || r >= 0x2A700 && r <= 0x2B81F || r >= 0x2B920 && r <= 0x2CEAF || r >= 0x2F800 && r <= 0x2FA1F)
+}

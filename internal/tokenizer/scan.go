@@ -1,0 +1,172 @@
+package tokenizer
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// scanner is a regular expression written by hand: it returns the length of the match at the start of a text that
+// isn't empty, or 0.
+type scanner func(text string) int
+
+// scanners holds the expressions that the tokenisers of this family use. They are alternatives tried in order, without
+// backtracking into what has been matched, so a scanner follows them letter by letter.
+var scanners = map[string]scanner{
+	`\s+`:    spaces,
+	` {2,}`:  func(text string) int { return atLeast(2, len(text)-len(strings.TrimLeft(text, " "))) },
+	`\s`:     func(text string) int { return oneRune(text, unicode.IsSpace) },
+	clipWord: scanCLIP,
+	// Older files of the same class.
+	`'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`: scanCLIPWord,
+	gpt2Word: scanGPT2,
+}
+
+const (
+	clipWord = `<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`
+	gpt2Word = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
+)
+
+func scannerFor(regex string) (scanner, error) {
+	if s, ok := scanners[regex]; ok {
+		return s, nil
+	}
+	return nil, fmt.Errorf("the regular expression %.200q is not one that this tokeniser knows", regex)
+}
+
+func atLeast(least, n int) int {
+	if n < least {
+		return 0
+	}
+	return n
+}
+
+func oneRune(text string, is func(rune) bool) int {
+	if r, size := utf8.DecodeRuneInString(text); is(r) {
+		return size
+	}
+	return 0
+}
+
+func spaces(text string) int {
+	return len(text) - len(strings.TrimLeftFunc(text, unicode.IsSpace))
+}
+
+// class is what the expressions tell apart.
+type class uint8
+
+const (
+	classOther class = iota
+	classSpace
+	classLetter
+	classNumber
+)
+
+// asciiClass spares the tables for most text.
+var asciiClass = func() (table [utf8.RuneSelf]class) {
+	for c := range table {
+		table[c] = tableClass(rune(c))
+	}
+	return table
+}()
+
+func tableClass(r rune) class {
+	switch {
+	case unicode.IsSpace(r):
+		return classSpace
+	case unicode.Is(letters, r):
+		return classLetter
+	case unicode.Is(numbers, r):
+		return classNumber
+	}
+	return classOther
+}
+
+// classAt returns the class and the length of the first character.
+func classAt(text string) (class, int) {
+	if c := text[0]; c < utf8.RuneSelf {
+		return asciiClass[c], 1
+	}
+	r, size := utf8.DecodeRuneInString(text)
+	return tableClass(r), size
+}
+
+// run returns the length of the characters of one class at the start of text.
+func run(text string, of class) int {
+	n := 0
+	for n < len(text) {
+		c, size := classAt(text[n:])
+		if c != of {
+			break
+		}
+		n += size
+	}
+	return n
+}
+
+// contraction matches 's|'t|'re|'ve|'m|'ll|'d.
+func contraction(text string) int {
+	if len(text) < 2 || text[0] != '\'' {
+		return 0
+	}
+	switch text[1] {
+	case 's', 't', 'm', 'd':
+		return 2
+	}
+	if len(text) >= 3 {
+		switch text[1:3] {
+		case "re", "ve", "ll":
+			return 3
+		}
+	}
+	return 0
+}
+
+func scanCLIP(text string) int {
+	for _, special := range [...]string{"<|startoftext|>", "<|endoftext|>"} {
+		if strings.HasPrefix(text, special) {
+			return len(special)
+		}
+	}
+	return scanCLIPWord(text)
+}
+
+func scanCLIPWord(text string) int {
+	if n := contraction(text); n > 0 {
+		return n
+	}
+	c, size := classAt(text)
+	switch c {
+	case classSpace:
+		return 0
+	case classNumber:
+		return size
+	}
+	return size + run(text[size:], c)
+}
+
+func scanGPT2(text string) int {
+	if n := contraction(text); n > 0 {
+		return n
+	}
+	c, size := classAt(text)
+	if c != classSpace {
+		return size + run(text[size:], c)
+	}
+	if text[0] == ' ' && len(text) > 1 {
+		if c, size = classAt(text[1:]); c != classSpace {
+			return 1 + size + run(text[1+size:], c)
+		}
+	}
+	// \s+(?!\S): white space up to the last one before a word, which belongs to the word's match if it is a space.
+	n := spaces(text)
+	if n == len(text) {
+		return n
+	}
+	_, last := utf8.DecodeLastRuneInString(text[:n])
+	if n > last {
+		return n - last
+	}
+	return n
+}

@@ -1,0 +1,247 @@
+package tokenizer
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// word is a stretch of the text between two pre-tokenisers.
+type word struct {
+	text  string
+	first bool // the whole text begins here
+}
+
+// splitter appends the words that it cuts a word into. None is empty.
+type splitter func(dst []word, w word) []word
+
+func compileSplitters(steps []Step) ([]splitter, error) {
+	if len(steps) > maxSteps {
+		return nil, fmt.Errorf("tokenizer: %d pre-tokenisers, at most %d are supported", len(steps), maxSteps)
+	}
+	var out []splitter
+	for i := range steps {
+		split, err := compileSplitter(&steps[i])
+		if err != nil {
+			return nil, fmt.Errorf("tokenizer: pre-tokeniser %d: %w", i+1, err)
+		}
+		out = append(out, split)
+	}
+	return out, nil
+}
+
+func compileSplitter(s *Step) (splitter, error) {
+	switch s.Type {
+	case "WhitespaceSplit":
+		return func(dst []word, w word) []word { return cutAt(dst, w, removed, spaces) }, nil
+	case "BertPreTokenizer":
+		return splitBERT, nil
+	case "ByteLevel":
+		return func(dst []word, w word) []word { return splitByteLevel(dst, w, s.AddPrefixSpace, s.UseRegex) }, nil
+	case "Metaspace":
+		return compileMetaspace(s)
+	case "Split":
+		return compileSplit(s)
+	case "Punctuation":
+		how, err := behaviorOf(s.Behavior)
+		if err != nil {
+			return nil, err
+		}
+		return func(dst []word, w word) []word { return cutAt(dst, w, how, punctuationMark) }, nil
+	}
+	return nil, fmt.Errorf("type %.40q is not supported", s.Type)
+}
+
+func compileSplit(s *Step) (splitter, error) {
+	how, err := behaviorOf(s.Behavior)
+	if err != nil {
+		return nil, err
+	}
+	var match scanner
+	if s.Regex != "" {
+		if match, err = scannerFor(s.Regex); err != nil {
+			return nil, err
+		}
+	} else {
+		if s.Pattern == "" {
+			return nil, fmt.Errorf("Split has no pattern")
+		}
+		match = func(text string) int {
+			if strings.HasPrefix(text, s.Pattern) {
+				return len(s.Pattern)
+			}
+			return 0
+		}
+		if !s.Invert {
+			return func(dst []word, w word) []word {
+				if !strings.Contains(w.text, s.Pattern) {
+					return append(dst, w)
+				}
+				return cutAt(dst, w, how, match)
+			}, nil
+		}
+	}
+	if s.Invert {
+		if how != removed && how != isolated {
+			return nil, fmt.Errorf("Split is inverted and %s, which is not supported", s.Behavior)
+		}
+		return func(dst []word, w word) []word { return keepMatches(dst, w, how == isolated, match) }, nil
+	}
+	return func(dst []word, w word) []word { return cutAt(dst, w, how, match) }, nil
+}
+
+// behavior says where the text that separates two words goes.
+type behavior int
+
+const (
+	removed behavior = iota
+	isolated
+	mergedWithPrevious
+	mergedWithNext
+	contiguous
+)
+
+func behaviorOf(name string) (behavior, error) {
+	for i, known := range [...]string{"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"} {
+		if name == known {
+			return behavior(i), nil
+		}
+	}
+	return 0, fmt.Errorf("behavior %.40q is not one of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous", name)
+}
+
+// sub returns a part of a word.
+func (w word) sub(begin, end int) word { return word{w.text[begin:end], w.first && begin == 0} }
+
+// cutAt cuts a word at the matches of an expression.
+func cutAt(dst []word, w word, how behavior, match scanner) []word {
+	add := func(begin, end int) {
+		if begin < end {
+			dst = append(dst, w.sub(begin, end))
+		}
+	}
+	begin := 0 // of the word that grows
+	for at := 0; at < len(w.text); {
+		n := match(w.text[at:])
+		if n == 0 {
+			_, size := utf8.DecodeRuneInString(w.text[at:])
+			at += size
+			continue
+		}
+		if how == contiguous {
+			for more := n; more > 0 && at+n < len(w.text); n += more {
+				more = match(w.text[at+n:])
+			}
+		}
+		switch how {
+		case removed:
+			add(begin, at)
+			begin = at + n
+		case isolated, contiguous:
+			add(begin, at)
+			add(at, at+n)
+			begin = at + n
+		case mergedWithPrevious:
+			add(begin, at+n)
+			begin = at + n
+		case mergedWithNext:
+			add(begin, at)
+			begin = at
+		}
+		at += n
+	}
+	add(begin, len(w.text))
+	return dst
+}
+
+// keepMatches makes words of the matches; what lies between them is dropped, or is a word too.
+func keepMatches(dst []word, w word, between bool, match scanner) []word {
+	for at := 0; at < len(w.text); {
+		begin, n := at, 0
+		for at < len(w.text) {
+			if n = match(w.text[at:]); n > 0 {
+				break
+			}
+			_, size := utf8.DecodeRuneInString(w.text[at:])
+			at += size
+		}
+		if between && at > begin {
+			dst = append(dst, w.sub(begin, at))
+		}
+		if n > 0 {
+			dst = append(dst, w.sub(at, at+n))
+		}
+		at += n
+	}
+	return dst
+}
+
+// splitByteLevel cuts as GPT-2 does. The byte-level alphabet itself is the model's business (see bpe).
+func splitByteLevel(dst []word, w word, addPrefixSpace, useRegex bool) []word {
+	if addPrefixSpace && !strings.HasPrefix(w.text, " ") {
+		w.text = " " + w.text
+	}
+	if !useRegex {
+		return append(dst, w)
+	}
+	if n := scanGPT2(w.text); n == len(w.text) {
+		return append(dst, w)
+	}
+	return keepMatches(dst, w, true, scanGPT2)
+}
+
+// splitBERT cuts at white space, which goes, and around every punctuation mark, which stays.
+func splitBERT(dst []word, w word) []word {
+	begin := 0
+	for at, r := range w.text {
+		space := unicode.IsSpace(r)
+		if !space && !unicode.Is(bertPunctuation, r) {
+			continue
+		}
+		if begin < at {
+			dst = append(dst, w.sub(begin, at))
+		}
+		begin = at + utf8.RuneLen(r)
+		if !space {
+			dst = append(dst, w.sub(at, begin))
+		}
+	}
+	if begin < len(w.text) {
+		dst = append(dst, w.sub(begin, len(w.text)))
+	}
+	return dst
+}
+
+func punctuationMark(text string) int {
+	return oneRune(text, func(r rune) bool { return unicode.Is(bertPunctuation, r) })
+}
+
+// compileMetaspace makes SentencePiece's way with spaces: each becomes a mark that begins a word.
+func compileMetaspace(s *Step) (splitter, error) {
+	mark := s.Replacement
+	if utf8.RuneCountInString(mark) != 1 {
+		return nil, fmt.Errorf("Metaspace replaces spaces by %.40q, expected one character", mark)
+	}
+	switch s.Prepend {
+	case "always", "first", "never":
+	default:
+		return nil, fmt.Errorf("Metaspace has prepend_scheme %.40q, expected always, first or never", s.Prepend)
+	}
+	begins := func(text string) int {
+		if strings.HasPrefix(text, mark) {
+			return len(mark)
+		}
+		return 0
+	}
+	return func(dst []word, w word) []word {
+		w.text = strings.ReplaceAll(w.text, " ", mark)
+		if (s.Prepend == "always" || s.Prepend == "first" && w.first) && !strings.HasPrefix(w.text, mark) {
+			w.text = mark + w.text
+		}
+		if !s.Split || strings.LastIndex(w.text, mark) <= 0 {
+			return append(dst, w)
+		}
+		return cutAt(dst, w, mergedWithNext, begins)
+	}, nil
+}

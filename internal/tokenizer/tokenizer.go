@@ -1,0 +1,220 @@
+package tokenizer
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Tokenizer turns text into ids. It is safe for concurrent use.
+type Tokenizer struct {
+	spec       Spec
+	ids        map[string]int32
+	raw        *finder // added tokens that are looked for in the text as given
+	normalized *finder // added tokens that are looked for in the normalised text
+	normalize  []normalizer
+	split      []splitter
+	model      model
+	cache      *wordCache
+	scratch    sync.Pool // *scratch
+}
+
+// model cuts one word into ids.
+type model interface {
+	// encode appends the ids of word to dst.
+	encode(dst []int32, word string) []int32
+}
+
+// scratch holds the words of a text between two pre-tokenisers.
+type scratch struct{ words, next []word }
+
+// New checks a Spec and makes a tokeniser of it. The Spec's slices are kept and must not change afterwards.
+func New(spec Spec) (*Tokenizer, error) {
+	ids, err := spec.check()
+	if err != nil {
+		return nil, err
+	}
+	t := &Tokenizer{spec: spec, ids: ids, cache: newWordCache()}
+	t.scratch.New = func() any { return new(scratch) }
+	if t.normalize, err = compileNormalizers(spec.Pipeline.Normalizers); err != nil {
+		return nil, err
+	}
+	if t.split, err = compileSplitters(spec.Pipeline.PreTokenizers); err != nil {
+		return nil, err
+	}
+	if t.model, err = newModel(&spec, ids); err != nil {
+		return nil, err
+	}
+	var raw, normalized []AddedToken
+	for _, added := range spec.Pipeline.Added {
+		if added.Normalized {
+			added.Content = t.normalizeText(added.Content)
+			normalized = append(normalized, added)
+		} else {
+			raw = append(raw, added)
+		}
+	}
+	t.raw, t.normalized = newFinder(raw), newFinder(normalized)
+	return t, nil
+}
+
+func newModel(spec *Spec, ids map[string]int32) (model, error) {
+	switch spec.Kind {
+	case BPE:
+		return newBPE(spec, ids)
+	}
+	return nil, fmt.Errorf("tokenizer: kind %s is not supported", spec.Kind)
+}
+
+// Encode returns the ids of text between those of the template, however many they are.
+func (t *Tokenizer) Encode(text string) []int32 {
+	ids, _ := t.EncodeTo(text, 0)
+	return ids
+}
+
+// EncodeTo returns at most maxLen ids (0: any number), and whether some were left out. As in transformers, it is the
+// end of the text that is left out: the ids of the template stay. Where not even those fit, the last of them stay.
+func (t *Tokenizer) EncodeTo(text string, maxLen int) (ids []int32, truncated bool) {
+	p := &t.spec.Pipeline
+	ids = make([]int32, 0, len(p.Before)+len(text)/3+len(p.After)+1)
+	ids = t.appendText(append(ids, p.Before...), text)
+	if maxLen > 0 {
+		if room := max(maxLen-len(p.After), 0); len(ids) > room {
+			truncated = true
+			ids = ids[:max(room, min(len(p.Before), len(ids)))]
+		}
+	}
+	if !p.OneEOS || len(p.After) == 0 || len(ids) == 0 || ids[len(ids)-1] != p.After[0] {
+		ids = append(ids, p.After...)
+	}
+	if truncated && len(ids) > maxLen {
+		ids = ids[len(ids)-maxLen:]
+	}
+	return ids, truncated
+}
+
+// Text returns the ids of text alone, without those of the template.
+func (t *Tokenizer) Text(text string) []int32 { return t.appendText(nil, text) }
+
+// Token returns the token of an id as transformers' convert_ids_to_tokens prints it ("photo</w>", "▁photo"), and the
+// empty string for an id outside the vocabulary.
+func (t *Tokenizer) Token(id int32) string {
+	if id < 0 || int(id) >= len(t.spec.Tokens) {
+		return ""
+	}
+	return t.spec.Tokens[id]
+}
+
+// ID returns the id of a token, and false where the vocabulary doesn't have it.
+func (t *Tokenizer) ID(token string) (int32, bool) {
+	id, ok := t.ids[token]
+	return id, ok
+}
+
+// Spec returns what the tokeniser was made of. It must not be changed.
+func (t *Tokenizer) Spec() *Spec { return &t.spec }
+
+// Batch is a rectangle of ids as a model takes them.
+type Batch struct {
+	IDs       [][]int32 // [texts, length]
+	Mask      [][]int32 // [texts, length]: 1 for an id of the text, 0 for padding; nil where the model gets no mask
+	Truncated []bool    // [texts]: whether ids were left out
+}
+
+// EncodeBatch encodes texts to at most maxLen ids each (0: any number) and pads them to one length: the pipeline's
+// PadTo, or the longest text. A tokeniser without a padding token pads with 0.
+func (t *Tokenizer) EncodeBatch(texts []string, maxLen int) Batch {
+	p := &t.spec.Pipeline
+	b := Batch{IDs: make([][]int32, len(texts)), Truncated: make([]bool, len(texts))}
+	length := p.PadTo
+	if maxLen > 0 {
+		length = min(length, maxLen)
+	}
+	for i, text := range texts {
+		b.IDs[i], b.Truncated[i] = t.EncodeTo(text, maxLen)
+		length = max(length, len(b.IDs[i]))
+	}
+	if p.Mask {
+		b.Mask = make([][]int32, len(texts))
+	}
+	for i, ids := range b.IDs {
+		padding := slices.Repeat([]int32{max(t.spec.Pad, 0)}, length-len(ids))
+		ones, zeros := slices.Repeat([]int32{1}, len(ids)), make([]int32, length-len(ids))
+		if p.PadLeft {
+			b.IDs[i] = append(padding, ids...)
+			ones, zeros = zeros, ones
+		} else {
+			b.IDs[i] = append(ids, padding...)
+		}
+		if p.Mask {
+			b.Mask[i] = append(ones, zeros...)
+		}
+	}
+	return b
+}
+
+// appendText appends the ids of text, added tokens included.
+func (t *Tokenizer) appendText(dst []int32, text string) []int32 {
+	text = validUTF8(text)
+	for start := 0; start < len(text); {
+		added, begin, end := t.raw.next(text, start)
+		if begin > start {
+			dst = t.appendNormalized(dst, t.normalizeText(text[start:begin]), start == 0)
+		}
+		if added != None {
+			dst = append(dst, added)
+		}
+		start = end
+	}
+	return dst
+}
+
+// appendNormalized appends the ids of a normalised stretch of the text; atStart says whether the text begins with it.
+func (t *Tokenizer) appendNormalized(dst []int32, text string, atStart bool) []int32 {
+	for start := 0; start < len(text); {
+		added, begin, end := t.normalized.next(text, start)
+		if begin > start {
+			dst = t.appendWords(dst, text[start:begin], atStart && start == 0)
+		}
+		if added != None {
+			dst = append(dst, added)
+		}
+		start = end
+	}
+	return dst
+}
+
+func (t *Tokenizer) appendWords(dst []int32, text string, atStart bool) []int32 {
+	s := t.scratch.Get().(*scratch)
+	defer t.putScratch(s)
+	s.words = append(s.words[:0], word{text, atStart})
+	for _, split := range t.split {
+		s.next = s.next[:0]
+		for _, w := range s.words {
+			s.next = split(s.next, w)
+		}
+		s.words, s.next = s.next, s.words
+	}
+	for _, w := range s.words {
+		dst = t.cache.encode(t.model, dst, w.text)
+	}
+	return dst
+}
+
+// putScratch gives the words back for the next text, unless a very long text has made them large.
+func (t *Tokenizer) putScratch(s *scratch) {
+	if cap(s.words) > 1<<14 || cap(s.next) > 1<<14 {
+		return
+	}
+	// Words are parts of the caller's text, which must not be kept alive.
+	clear(s.words[:cap(s.words)])
+	clear(s.next[:cap(s.next)])
+	t.scratch.Put(s)
+}
+
+func (t *Tokenizer) normalizeText(text string) string {
+	for _, normalize := range t.normalize {
+		text = normalize(text)
+	}
+	return text
+}

@@ -1,0 +1,292 @@
+package tokenizer
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// tiny is a byte-level BPE that knows every byte and the word "cat".
+func tiny() Spec {
+	spec := Spec{Kind: BPE, Pipeline: clipPipeline()}
+	for _, r := range byteRunes {
+		spec.Tokens = append(spec.Tokens, string(r), string(r)+clipEndOfWord)
+	}
+	spec.Tokens = append(spec.Tokens, "ca", "cat</w>", clipStart, clipEnd)
+	spec.Merges = []string{"c a", "ca t</w>"}
+	n := int32(len(spec.Tokens))
+	spec.BOS, spec.EOS, spec.Pad, spec.Unk = n-2, n-1, n-1, n-1
+	p := &spec.Pipeline
+	p.Added = []AddedToken{{ID: n - 2, Content: clipStart, Special: true}, {ID: n - 1, Content: clipEnd, Special: true}}
+	p.Before, p.After = []int32{n - 2}, []int32{n - 1}
+	return spec
+}
+
+// TestHostileSpec names the attacks of a vocabulary: ids outside of it, tokens that come twice, merges of unknown ones.
+func TestHostileSpec(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Spec)
+		want   string
+	}{
+		"empty":                     {func(s *Spec) { s.Tokens = nil }, "vocabulary is empty"},
+		"duplicate token":           {func(s *Spec) { s.Tokens[7] = s.Tokens[3] }, "token 7 repeats token 3"},
+		"merge of an unknown token": {func(s *Spec) { s.Merges[1] = "ca zzz" }, `merge 1, "ca zzz"`},
+		"merge into unknown":        {func(s *Spec) { s.Merges[1] = "c t" }, "merge 1"},
+		"merge of one token":        {func(s *Spec) { s.Merges[0] = "c" }, "merge 0"},
+		"empty merge":               {func(s *Spec) { s.Merges[0] = "" }, "merge 0"},
+		"end id too large":          {func(s *Spec) { s.EOS = int32(len(s.Tokens)) }, "the end token has id"},
+		"padding id negative":       {func(s *Spec) { s.Pad = -2 }, "the padding token has id -2"},
+		"unknown id too large":      {func(s *Spec) { s.Unk = 1 << 30 }, "the unknown token has id"},
+		"template id":               {func(s *Spec) { s.Pipeline.After = []int32{9999} }, "the template has id 9999"},
+		"added id":                  {func(s *Spec) { s.Pipeline.Added[0].ID = -1 }, "added token"},
+		"added without text":        {func(s *Spec) { s.Pipeline.Added[0].Content = "" }, "expected text"},
+		"added not UTF-8":           {func(s *Spec) { s.Pipeline.Added[0].Content = "\xff" }, "expected text"},
+		"types":                     {func(s *Spec) { s.Types = []TokenType{Normal} }, "1 token types for"},
+		"type":                      {func(s *Spec) { s.Types = make([]TokenType, len(s.Tokens)) }, "has type 0"},
+		"scores":                    {func(s *Spec) { s.Scores = []float64{1} }, "1 scores for"},
+		"kind":                      {func(s *Spec) { s.Kind = "gpt" }, `unknown kind "gpt"`},
+		"normaliser":                {func(s *Spec) { s.Pipeline.Normalizers[0].Type = "Shout" }, `normaliser 1: type "Shout"`},
+		"pre-tokeniser":             {func(s *Spec) { s.Pipeline.PreTokenizers[0].Type = "Chop" }, `pre-tokeniser 1: type "Chop"`},
+		"regular expression":        {func(s *Spec) { s.Pipeline.PreTokenizers[0].Regex = "(a+)+$" }, `"(a+)+$" is not one`},
+		"behaviour":                 {func(s *Spec) { s.Pipeline.PreTokenizers[0].Behavior = "Eaten" }, `behavior "Eaten"`},
+		"byte level not last": {func(s *Spec) {
+			s.Pipeline.PreTokenizers = append(s.Pipeline.PreTokenizers, Step{Type: "WhitespaceSplit"})
+		}, "expected last"},
+		"too many steps":  {func(s *Spec) { s.Pipeline.Normalizers = make([]Step, 1000) }, "1000 normalisers"},
+		"negative length": {func(s *Spec) { s.Pipeline.PadTo = -1 }, "negative length"},
+		"giant token":     {func(s *Spec) { s.Tokens[0] = strings.Repeat("x", maxTokenBytes+1) }, "token 0 has"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := tiny()
+			c.change(&spec)
+			_, err := New(spec)
+			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), "\n")
+		})
+	}
+	_, err := New(tiny())
+	require.NoError(t, err)
+}
+
+// TestHugeWord: a megabyte without a space must not cost its square.
+func TestHugeWord(t *testing.T) {
+	tok := openAI(t)
+	for name, text := range map[string]string{
+		"letters":     strings.Repeat("a", 1<<20),
+		"punctuation": strings.Repeat("!", 1<<20),
+		"marks":       "e" + strings.Repeat("\u0301", 1<<19),
+		"added":       strings.Repeat("<|", 1<<19),
+		"spaces":      strings.Repeat(" \u3000", 1<<18),
+	} {
+		start := time.Now()
+		ids, truncated := tok.EncodeTo(text, 77)
+		require.LessOrEqual(t, len(ids), 77, name)
+		require.Equal(t, name != "spaces", truncated, name)
+		require.Less(t, time.Since(start), 20*time.Second, name) // some 0.2 s on an idle core
+	}
+}
+
+// TestLongWordsLikeShort: the queue gives what looking at every pair gives.
+func TestLongWordsLikeShort(t *testing.T) {
+	tok := openAI(t)
+	b := tok.model.(*bpe)
+	for _, line := range readGoldens(t, "testdata/clip.jsonl.gz")[:400] {
+		word := strings.Join(strings.Fields(line.text), "")
+		if word == "" {
+			continue
+		}
+		short, long := new(bpeScratch), new(bpeScratch)
+		short.ids, long.ids = b.symbols(nil, word), b.symbols(nil, word)
+		require.Equal(t, b.mergeShort(nil, short), b.mergeLong(nil, long), word)
+	}
+}
+
+// TestInvalidUTF8 holds what Python 3.11's bytes.decode("utf-8", "replace") gives.
+func TestInvalidUTF8(t *testing.T) {
+	for in, want := range map[string]string{
+		"a\xffb":               "a\ufffdb",
+		"\xff\xfe":             "\ufffd\ufffd",
+		"\xe2\x82":             "\ufffd",
+		"\xe2\x82x":            "\ufffdx",
+		"\xe2\x28\xa1":         "\ufffd(\ufffd",
+		"\xf0\x9f\x98":         "\ufffd",
+		"\xf0\x80\x80\x80":     "\ufffd\ufffd\ufffd\ufffd",
+		"\xed\xa0\x80":         "\ufffd\ufffd\ufffd",
+		"\xf4\x90\x80\x80":     "\ufffd\ufffd\ufffd\ufffd",
+		"\xc0\xaf":             "\ufffd\ufffd",
+		"\xe0\x9f\x80":         "\ufffd\ufffd\ufffd",
+		"\xf0\x9f\x98\x80\x80": "\U0001f600\ufffd",
+	} {
+		require.Equal(t, want, validUTF8(in), "%+q", in)
+	}
+	tok := openAI(t)
+	require.Equal(t, tok.Encode("a\ufffdb"), tok.Encode("a\xffb"))
+}
+
+func TestConcurrent(t *testing.T) {
+	tok := openAI(t)
+	lines := readGoldens(t, "testdata/clip.jsonl.gz")[:300]
+	var group sync.WaitGroup
+	for worker := range 4 {
+		group.Go(func() {
+			for i := range lines {
+				line := lines[(i*7+worker)%len(lines)]
+				if got := tok.Encode(line.text); fmt.Sprint(got) != fmt.Sprint(line.ids) {
+					t.Errorf("%+q", line.text)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// TestPipelineJSON: a pipeline survives its JSON, and nothing unknown is let in.
+func TestPipelineJSON(t *testing.T) {
+	spec := tiny()
+	p, err := ParsePipeline(spec.Pipeline.JSON())
+	require.NoError(t, err)
+	require.Equal(t, spec.Pipeline, p)
+	_, err = ParsePipeline(`{"mask":true,"shout":1}`)
+	require.ErrorContains(t, err, "shout")
+}
+
+// TestHostileFiles: errors name the file and the field.
+func TestHostileFiles(t *testing.T) {
+	const vocab, merges = `{"a":0,"b</w>":1,"ab</w>":2,"<|startoftext|>":3,"<|endoftext|>":4}`, "#version: 0.2\na b</w>\n"
+	good := func() fstest.MapFS {
+		return fstest.MapFS{
+			"config.json": {Data: []byte(`{"model_type":"clip"}`)},
+			"vocab.json":  {Data: []byte(vocab)},
+			"merges.txt":  {Data: []byte(merges)},
+		}
+	}
+	spec, err := FromHF(good())
+	require.NoError(t, err)
+	tok, err := New(spec)
+	require.NoError(t, err)
+	require.Equal(t, []int32{3, 2, 4}, tok.Encode("AB"))
+
+	for name, c := range map[string]struct{ file, data, want string }{
+		"not JSON":          {"vocab.json", `{"a":`, "vocab.json: "},
+		"a list":            {"vocab.json", `[["a",1],["a",2]]`, "repeats"},
+		"a number":          {"vocab.json", `7`, "expected an object or a list"},
+		"duplicate":         {"vocab.json", `{"a":0,"a":1}`, `token "a" comes twice`},
+		"same id":           {"vocab.json", `{"a":0,"b":0}`, "have the same id 0"},
+		"negative id":       {"vocab.json", `{"a":-1}`, "has id -1"},
+		"huge id":           {"vocab.json", `{"a":2000000000}`, "greatest id is 2000000000"},
+		"id no number":      {"vocab.json", `{"a":"x"}`, `the id of "a"`},
+		"merge unknown":     {"merges.txt", "a c</w>\n", "merges.txt"},
+		"merge of three":    {"merges.txt", "a b c\n", "line 1"},
+		"class":             {"tokenizer_config.json", `{"tokenizer_class":"EvilTokenizer"}`, `"EvilTokenizer" is not supported`},
+		"special no text":   {"tokenizer_config.json", `{"bos_token":7}`, "tokenizer_config.json: bos_token"},
+		"no start":          {"tokenizer_config.json", `{"bos_token":null}`, "no token for the start"},
+		"added key":         {"tokenizer_config.json", `{"added_tokens_decoder":{"x":{"content":"a"}}}`, `key "x"`},
+		"added null":        {"tokenizer_config.json", `{"added_tokens_decoder":{"3":null}}`, "added_tokens_decoder.3 is null"},
+		"config no object":  {"config.json", `[]`, "config.json: "},
+		"tokenizer.json":    {"tokenizer.json", `{"model":{"vocab":{},"merges":[["a"]]}}`, "tokenizer.json: merges: entry 0"},
+		"merges no list":    {"tokenizer.json", `{"model":{"vocab":{},"merges":"a b"}}`, "expected a list"},
+		"tokenizer.json []": {"tokenizer.json", `{"model":{"vocab":[["a","b"]]}}`, "tokenizer.json: vocab: entry 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := good()
+			files[c.file] = &fstest.MapFile{Data: []byte(c.data)}
+			spec, err := FromHF(files)
+			if err == nil {
+				_, err = New(spec)
+			}
+			if name == "merge unknown" {
+				require.ErrorContains(t, err, "merge 0")
+				return
+			}
+			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), "\n")
+		})
+	}
+
+	_, err = FromHF(fstest.MapFS{"config.json": {Data: []byte(`{"model_type":"clip"}`)}})
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "vocab.json")
+}
+
+func FuzzEncode(f *testing.F) {
+	spec, err := OpenAICLIP()
+	require.NoError(f, err)
+	tok, err := New(spec)
+	require.NoError(f, err)
+	f.Add("a photo of a <|endoftext|>'s \xe2\x82 e\u0301\u0301", 5)
+	f.Fuzz(func(t *testing.T, text string, maxLen int) {
+		ids, truncated := tok.EncodeTo(text, maxLen)
+		if maxLen > 0 && len(ids) > maxLen || truncated && maxLen <= 0 {
+			t.Fatalf("%d ids of %d, truncated %v", len(ids), maxLen, truncated)
+		}
+		for _, id := range ids {
+			if tok.Token(id) == "" {
+				t.Fatalf("id %d is outside the vocabulary", id)
+			}
+		}
+	})
+}
+
+func FuzzFromHF(f *testing.F) {
+	f.Add([]byte(`{"model_type":"clip"}`), []byte(`{"a":0,"b</w>":1,"ab</w>":2}`), []byte("a b</w>"), []byte(`{"pad_token":"<|endoftext|>"}`), []byte(``))
+	f.Add([]byte(`{}`), []byte(``), []byte(``), []byte(`{"tokenizer_class":"CLIPTokenizer"}`), []byte(`{"model":{"vocab":{"a":0},"merges":[["a","a"]]},"added_tokens":[{"id":0,"content":"a"}]}`))
+	f.Fuzz(func(t *testing.T, config, vocab, merges, tokenizerConfig, tokenizer []byte) {
+		files := fstest.MapFS{"config.json": {Data: config}, "vocab.json": {Data: vocab}, "merges.txt": {Data: merges}, "tokenizer_config.json": {Data: tokenizerConfig}}
+		if len(tokenizer) > 0 {
+			files["tokenizer.json"] = &fstest.MapFile{Data: tokenizer}
+		}
+		spec, err := FromHF(files)
+		if err != nil {
+			return
+		}
+		if tok, err := New(spec); err == nil {
+			tok.EncodeTo("a photo of <|endoftext|> Ünïcode", 8)
+		}
+	})
+}
+
+func FuzzParsePipeline(f *testing.F) {
+	f.Add(clipPipelineJSON())
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := ParsePipeline(text)
+		if err != nil {
+			return
+		}
+		spec := tiny()
+		spec.Pipeline = p
+		if tok, err := New(spec); err == nil {
+			tok.EncodeTo("a photo of <|endoftext|> Ünïcode", 8)
+		}
+	})
+}
+
+func clipPipelineJSON() string { return clipPipeline().JSON() }
+
+func BenchmarkCLIP(b *testing.B) {
+	tok := openAI(b)
+	var text strings.Builder
+	for _, line := range readGoldens(b, "testdata/clip.jsonl.gz") {
+		text.WriteString(line.text + "\n")
+	}
+	captions := strings.Repeat("a photo of two sleeping cats on a pink sofa beside a remote control, don't wake them. ", 4000)
+	for name, s := range map[string]string{"mixed": text.String(), "captions": captions, "oneword": strings.Repeat("abcdefghij", 30000)} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(s)))
+			for b.Loop() {
+				tok.Encode(s)
+			}
+		})
+	}
+}
+
+func BenchmarkNewOpenAICLIP(b *testing.B) {
+	for b.Loop() {
+		openAI(b)
+	}
+}
