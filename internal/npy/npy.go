@@ -8,21 +8,25 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"strings"
 )
 
 // WriteFloat32 writes values in row-major order as a little-endian float32 array of the given shape.
 func WriteFloat32(w io.Writer, shape []int, values []float32) error {
-	n := 1
-	var dims strings.Builder
-	for _, d := range shape {
+	n, dims := 1, make([]string, len(shape))
+	for i, d := range shape {
 		n *= d
-		fmt.Fprintf(&dims, "%d, ", d)
+		dims[i] = strconv.Itoa(d)
 	}
 	if n != len(values) {
 		return fmt.Errorf("npy: %d values for shape %v", len(values), shape)
 	}
-	header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", dims.String())
+	tuple := strings.Join(dims, ", ")
+	if len(dims) == 1 {
+		tuple += ","
+	}
+	header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }", tuple)
 	// Magic, version and length take 10 bytes; header and line break fill up to a multiple of 64.
 	header += strings.Repeat(" ", 63-(10+len(header))%64) + "\n"
 	b := bufio.NewWriterSize(w, 1<<16)

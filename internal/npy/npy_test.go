@@ -16,13 +16,8 @@ const saved = "934e554d5059010076007b276465736372273a20273c6634272c2027666f72747
 func TestWriteFloat32(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, WriteFloat32(&b, []int{1, 2, 2}, []float32{1, -2, 0.5, 3}))
-	require.Zero(t, (b.Len()-16)%64, "the header is a multiple of 64 bytes")
-	require.Equal(t, hexOf(t), b.Bytes())
-	require.ErrorContains(t, WriteFloat32(&b, []int{2}, []float32{1}), "shape")
-}
-
-func hexOf(t *testing.T) []byte {
-	b, err := hex.DecodeString(saved)
+	want, err := hex.DecodeString(saved)
 	require.NoError(t, err)
-	return b
+	require.Equal(t, want, b.Bytes())
+	require.ErrorContains(t, WriteFloat32(&b, []int{2}, []float32{1}), "shape")
 }
