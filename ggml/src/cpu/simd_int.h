@@ -1,0 +1,247 @@
+/* simd_int.h: 8-bit dot products, in words that every instruction set has in its own way. Goes with simd.h.
+ *
+ *   vi         VF_WIDTH int32
+ *   vw         weights: 4 consecutive k of VF_WIDTH columns, a byte each
+ *   va         16 consecutive k of one row of activations, int8 in -127..127
+ *   vp         partial sums of products, on their way to a vi
+ *   vt         a table of 16 bytes
+ *   vp_start   partial sums that begin at n, |n| < 2^15
+ *   vp_dot     p + the products of w with the quad-th 4 activations, of codes that are
+ *                unsigned, at most 6 bits wide      where CODES_UNSIGNED
+ *                signed                             elsewhere
+ *   vp_wide    the same for codes of 8 bits that are
+ *                unsigned                           where WIDE_UNSIGNED
+ *                signed                             elsewhere
+ *   vp_sum     the finished sums
+ *
+ * Partial sums may be narrow: of codes of b bits, vp_sum must be called after dot_run(b) dots (8 at most are asked for).
+ *
+ *   vw_low, vw_high   the nibbles of each byte
+ *   vw_lookup         table[code] for codes < 16
+ *   vf_store_i8       stores integral floats in -128..127 as int8
+ */
+#ifndef CLIPGO_SIMD_INT_H
+#define CLIPGO_SIMD_INT_H
+
+#include "simd.h"
+
+#if CLIPGO_SIMD_AVX512
+
+typedef __m512i vi;
+typedef __m512i vw;
+typedef __m512i vp;
+typedef __m512i vt;
+typedef const int8_t *va;
+static inline vi vi_zero(void) { return _mm512_setzero_si512(); }
+static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+static inline vi vi_broadcast(const void *p) {
+    int32_t n;
+    memcpy(&n, p, 4);
+    return _mm512_set1_epi32(n);
+}
+static inline vi vi_shl(vi a, int bits) { return _mm512_sllv_epi32(a, _mm512_set1_epi32(bits)); }
+static inline vf vf_from_vi(vi a) { return _mm512_cvtepi32_ps(a); }
+static inline vw vw_load(const uint8_t *p) { return _mm512_loadu_si512(p); }
+static inline vw vw_low(vw w) { return _mm512_and_si512(w, _mm512_set1_epi8(15)); }
+static inline vw vw_high(vw w) { return _mm512_and_si512(_mm512_srli_epi16(w, 4), _mm512_set1_epi8(15)); }
+static inline vt vt_load(const int8_t *p) { return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p)); }
+static inline vw vw_lookup(vt table, vw codes) { return _mm512_shuffle_epi8(table, codes); }
+static inline va va_load(const int8_t *p) { return p; }
+static inline void vf_store_i8(int8_t *p, vf a) {
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
+}
+
+#if defined(__AVX512VNNI__)
+#define WIDE_UNSIGNED 1
+static inline int dot_run(int bits) { return bits ? 8 : 0; }
+static inline vp vp_start(vi n) { return n; }
+static inline vp vp_dot(vp p, vw w, va a, int quad) { return _mm512_dpbusd_epi32(p, w, vi_broadcast(a + 4 * quad)); }
+static inline vp vp_wide(vp p, vw w, va a, int quad) { return vp_dot(p, w, a, quad); }
+static inline vi vp_sum(vp p) { return p; }
+#else
+#define WIDE_UNSIGNED 0
+/* Pairs of products are summed in int16: 2 * 127 * (2^b - 1) goes 8, 4 and 2 times into it for b = 4, 5 and 6. */
+static inline int dot_run(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1; }
+static inline vp vp_start(vi n) { return _mm512_and_si512(n, _mm512_set1_epi32(0xffff)); }
+static inline vp vp_dot(vp p, vw w, va a, int quad) {
+    return _mm512_add_epi16(p, _mm512_maddubs_epi16(w, vi_broadcast(a + 4 * quad)));
+}
+/* |w| * (w < 0 ? -a : a): 2 * 128 * 127 fits where 2 * 255 * 127 would not. */
+static inline vp vp_wide(vp p, vw w, va a, int quad) {
+    __m512i b = vi_broadcast(a + 4 * quad);
+    b = _mm512_mask_sub_epi8(b, _mm512_movepi8_mask(w), _mm512_setzero_si512(), b);
+    return _mm512_add_epi16(p, _mm512_maddubs_epi16(_mm512_abs_epi8(w), b));
+}
+static inline vi vp_sum(vp p) { return _mm512_madd_epi16(p, _mm512_set1_epi16(1)); }
+#endif
+#define CODES_UNSIGNED 1
+
+#elif CLIPGO_SIMD_AVX2
+
+typedef __m256i vi;
+typedef __m256i vw;
+typedef __m256i vp;
+typedef __m256i vt;
+typedef const int8_t *va;
+static inline vi vi_zero(void) { return _mm256_setzero_si256(); }
+static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
+static inline vi vi_broadcast(const void *p) {
+    int32_t n;
+    memcpy(&n, p, 4);
+    return _mm256_set1_epi32(n);
+}
+static inline vi vi_shl(vi a, int bits) { return _mm256_slli_epi32(a, bits); }
+static inline vf vf_from_vi(vi a) { return _mm256_cvtepi32_ps(a); }
+static inline vw vw_load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline vw vw_low(vw w) { return _mm256_and_si256(w, _mm256_set1_epi8(15)); }
+static inline vw vw_high(vw w) { return _mm256_and_si256(_mm256_srli_epi16(w, 4), _mm256_set1_epi8(15)); }
+static inline vt vt_load(const int8_t *p) { return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p)); }
+static inline vw vw_lookup(vt table, vw codes) { return _mm256_shuffle_epi8(table, codes); }
+static inline va va_load(const int8_t *p) { return p; }
+static inline void vf_store_i8(int8_t *p, vf a) {
+    __m256i n = _mm256_cvtps_epi32(a);
+    __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(half, half));
+}
+
+#if defined(__AVXVNNI__)
+#define WIDE_UNSIGNED 1
+static inline int dot_run(int bits) { return bits ? 8 : 0; }
+static inline vp vp_start(vi n) { return n; }
+static inline vp vp_dot(vp p, vw w, va a, int quad) {
+    return _mm256_dpbusd_avx_epi32(p, w, vi_broadcast(a + 4 * quad));
+}
+static inline vp vp_wide(vp p, vw w, va a, int quad) { return vp_dot(p, w, a, quad); }
+static inline vi vp_sum(vp p) { return p; }
+#else
+#define WIDE_UNSIGNED 0
+/* Pairs of products are summed in int16: 2 * 127 * (2^b - 1) goes 8, 4 and 2 times into it for b = 4, 5 and 6. */
+static inline int dot_run(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1; }
+static inline vp vp_start(vi n) { return _mm256_and_si256(n, _mm256_set1_epi32(0xffff)); }
+static inline vp vp_dot(vp p, vw w, va a, int quad) {
+    return _mm256_add_epi16(p, _mm256_maddubs_epi16(w, vi_broadcast(a + 4 * quad)));
+}
+/* |w| * (w < 0 ? -a : a): 2 * 128 * 127 fits where 2 * 255 * 127 would not. */
+static inline vp vp_wide(vp p, vw w, va a, int quad) {
+    __m256i signed_a = _mm256_sign_epi8(vi_broadcast(a + 4 * quad), w);
+    return _mm256_add_epi16(p, _mm256_maddubs_epi16(_mm256_abs_epi8(w), signed_a));
+}
+static inline vi vp_sum(vp p) { return _mm256_madd_epi16(p, _mm256_set1_epi16(1)); }
+#endif
+#define CODES_UNSIGNED 1
+
+#elif CLIPGO_SIMD_NEON
+
+typedef int32x4_t vi;
+typedef uint8x16_t vw;
+typedef int32x4_t vp;
+typedef uint8x16_t vt;
+typedef int8x16_t va;
+static inline vi vi_zero(void) { return vdupq_n_s32(0); }
+static inline vi vi_add(vi a, vi b) { return vaddq_s32(a, b); }
+static inline vi vi_broadcast(const void *p) {
+    int32_t n;
+    memcpy(&n, p, 4);
+    return vdupq_n_s32(n);
+}
+static inline vi vi_shl(vi a, int bits) { return vshlq_s32(a, vdupq_n_s32(bits)); }
+static inline vf vf_from_vi(vi a) { return vcvtq_f32_s32(a); }
+static inline vw vw_load(const uint8_t *p) { return vld1q_u8(p); }
+static inline vw vw_low(vw w) { return vandq_u8(w, vdupq_n_u8(15)); }
+static inline vw vw_high(vw w) { return vshrq_n_u8(w, 4); }
+static inline vt vt_load(const int8_t *p) { return vreinterpretq_u8_s8(vld1q_s8(p)); }
+static inline vw vw_lookup(vt table, vw codes) { return vqtbl1q_u8(table, codes); }
+static inline va va_load(const int8_t *p) { return vld1q_s8(p); }
+static inline void vf_store_i8(int8_t *p, vf a) {
+    int16x4_t half = vmovn_s32(vcvtnq_s32_f32(a));
+    int8x8_t bytes = vmovn_s16(vcombine_s16(half, half));
+    vst1_lane_u32((uint32_t *)(void *)p, vreinterpret_u32_s8(bytes), 0);
+}
+static inline vp vp_start(vi n) { return n; }
+static inline vi vp_sum(vp p) { return p; }
+static inline vp vp_dot(vp p, vw w, va a, int quad) {
+    int8x16_t b = vreinterpretq_s8_u8(w);
+#if defined(__ARM_FEATURE_DOTPROD)
+    switch (quad) { /* a lane is part of the instruction */
+    case 0: return vdotq_laneq_s32(p, b, a, 0);
+    case 1: return vdotq_laneq_s32(p, b, a, 1);
+    case 2: return vdotq_laneq_s32(p, b, a, 2);
+    default: return vdotq_laneq_s32(p, b, a, 3);
+    }
+#else
+    /* 2 * 128 * 127 fits in int16. */
+    int32x4_t lanes = vreinterpretq_s32_s8(a);
+    int32x4_t four = quad == 0   ? vdupq_laneq_s32(lanes, 0)
+                     : quad == 1 ? vdupq_laneq_s32(lanes, 1)
+                     : quad == 2 ? vdupq_laneq_s32(lanes, 2)
+                                 : vdupq_laneq_s32(lanes, 3);
+    int8x16_t c = vreinterpretq_s8_s32(four);
+    int16x8_t low = vmull_s8(vget_low_s8(b), vget_low_s8(c)), high = vmull_high_s8(b, c);
+    return vpadalq_s16(p, vpaddq_s16(low, high));
+#endif
+}
+static inline vp vp_wide(vp p, vw w, va a, int quad) { return vp_dot(p, w, a, quad); }
+#define WIDE_UNSIGNED 0
+#define CODES_UNSIGNED 0
+static inline int dot_run(int bits) { return bits ? 8 : 0; }
+
+#else
+
+typedef int32_t vi;
+typedef int32_t vp;
+typedef const int8_t *vt;
+typedef struct vw {
+    uint8_t b[4];
+} vw;
+typedef const int8_t *va;
+static inline vi vi_zero(void) { return 0; }
+static inline vi vi_add(vi a, vi b) { return a + b; }
+static inline vi vi_broadcast(const void *p) {
+    int32_t n;
+    memcpy(&n, p, 4);
+    return n;
+}
+static inline vi vi_shl(vi a, int bits) { return a * (1 << bits); }
+static inline vf vf_from_vi(vi a) { return (float)a; }
+static inline vw vw_load(const uint8_t *p) {
+    vw w;
+    memcpy(w.b, p, 4);
+    return w;
+}
+static inline vw vw_low(vw w) {
+    for (int i = 0; i < 4; i++) w.b[i] &= 15;
+    return w;
+}
+static inline vw vw_high(vw w) {
+    for (int i = 0; i < 4; i++) w.b[i] >>= 4;
+    return w;
+}
+static inline vt vt_load(const int8_t *p) { return p; }
+static inline vw vw_lookup(vt table, vw codes) {
+    for (int i = 0; i < 4; i++) codes.b[i] = (uint8_t)table[codes.b[i]];
+    return codes;
+}
+static inline va va_load(const int8_t *p) { return p; }
+static inline void vf_store_i8(int8_t *p, vf a) { *p = (int8_t)a; }
+static inline vp vp_start(vi n) { return n; }
+static inline vi vp_sum(vp p) { return p; }
+static inline vp vp_dot(vp p, vw w, va a, int quad) {
+    for (int i = 0; i < 4; i++) p += (int8_t)w.b[i] * a[4 * quad + i];
+    return p;
+}
+static inline vp vp_wide(vp p, vw w, va a, int quad) { return vp_dot(p, w, a, quad); }
+#define WIDE_UNSIGNED 0
+#define CODES_UNSIGNED 0
+static inline int dot_run(int bits) { return bits ? 8 : 0; }
+
+#endif
+
+/* Products of bfloat16 pairs, summed in float32: f + w[2i] * x[2i] + w[2i+1] * x[2i+1] in lane i. */
+#if CLIPGO_SIMD_AVX512 && defined(__AVX512BF16__)
+#define SIMD_BF16 1
+static inline vf vf_dot_bf16(vf w, vf x, vf f) { return _mm512_dpbf16_ps(f, (__m512bh)w, (__m512bh)x); }
+#else
+#define SIMD_BF16 0
+#endif
+
+#endif
