@@ -118,9 +118,9 @@ func (p *Program) opText(op *Op) string {
 		put("factor", eps)
 	case Im2Col:
 		put("layout", choice(op.I[0], "planar", "channels"))
-		put("", convOf(&op.I).String())
+		put("", ConvOf(op).String())
 	case DWConv:
-		put("", convOf(&op.I).String())
+		put("", ConvOf(op).String())
 		put("act", act.String())
 	case Act:
 		put("act", act.String())
