@@ -1,0 +1,3 @@
+#define CLIPGO_TABLE clipgo_kernels_avxvnni
+#define CLIPGO_NAME "avxvnni"
+#include "table.inc"

@@ -1,0 +1,3 @@
+#define CLIPGO_TABLE clipgo_kernels_neon
+#define CLIPGO_NAME "neon"
+#include "table.inc"

@@ -1,0 +1,168 @@
+#define _GNU_SOURCE /* sched_getaffinity */
+#include "processor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+#if defined(__x86_64__)
+
+static int bit(uint32_t word, int n) { return (int)(word >> n & 1u); }
+
+/* XCR0: which registers the system saves at a switch. */
+static uint32_t saved_registers(void) {
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+uint32_t cpu_features(void) {
+    uint32_t a, b, c, d, a7 = 0, b7 = 0, c7 = 0, d7 = 0, features = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !bit(c, 27)) return 0; /* OSXSAVE */
+    uint32_t saved = saved_registers();
+    int fma = bit(c, 12), avx = bit(c, 28), f16c = bit(c, 29);
+    if (!__get_cpuid_count(7, 0, &a7, &b7, &c7, &d7)) return 0;
+    if ((saved & 0x06) == 0x06 && avx && fma && f16c && bit(b7, 5)) features |= CPU_AVX2; /* XMM, YMM */
+    /* macOS turns the mask and ZMM registers on at a thread's first use and doesn't show them before; it is left out. */
+    if ((saved & 0xe6) == 0xe6 && (features & CPU_AVX2) && bit(b7, 16) && bit(b7, 17) && bit(b7, 30) && bit(b7, 31)) {
+        features |= CPU_AVX512;
+        if (bit(c7, 11)) features |= CPU_AVX512VNNI;
+    }
+    if (a7 >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
+        if ((features & CPU_AVX2) && bit(a, 4)) features |= CPU_AVXVNNI;
+        if ((features & CPU_AVX512) && bit(a, 5)) features |= CPU_AVX512BF16;
+    }
+    return features;
+}
+
+void cpu_name(char *text, size_t n) {
+    uint32_t words[13] = {0}, top;
+    char name[sizeof words];
+    text[0] = '\0';
+    if (!__get_cpuid(0x80000000u, &top, &words[1], &words[2], &words[3]) || top < 0x80000004u) return;
+    for (uint32_t i = 0; i < 3; i++)
+        __get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2], &words[4 * i + 3]);
+    words[12] = 0;
+    memcpy(name, words, sizeof words);
+    const char *first = name + strspn(name, " ");
+    snprintf(text, n, "%s", first);
+    for (size_t end = strlen(text); end > 0 && text[end - 1] == ' '; end--) text[end - 1] = '\0';
+}
+
+#elif defined(__aarch64__)
+
+#if defined(__APPLE__)
+static int sysctl_flag(const char *name) {
+    int value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, NULL, 0) == 0 && value != 0;
+}
+#endif
+
+uint32_t cpu_features(void) {
+    uint32_t features = CPU_NEON;
+#if defined(__APPLE__)
+    if (sysctl_flag("hw.optional.arm.FEAT_DotProd")) features |= CPU_DOTPROD;
+    if (sysctl_flag("hw.optional.arm.FEAT_I8MM") && sysctl_flag("hw.optional.arm.FEAT_BF16")) features |= CPU_I8MM;
+#elif defined(__linux__)
+    unsigned long one = getauxval(AT_HWCAP), two = getauxval(AT_HWCAP2);
+    if (one >> 20 & 1) features |= CPU_DOTPROD;                 /* HWCAP_ASIMDDP */
+    if ((two >> 13 & 1) && (two >> 14 & 1)) features |= CPU_I8MM; /* HWCAP2_I8MM, HWCAP2_BF16 */
+#endif
+    return features;
+}
+
+void cpu_name(char *text, size_t n) {
+#if defined(__APPLE__)
+    if (sysctlbyname("machdep.cpu.brand_string", text, &n, NULL, 0) == 0) return;
+#endif
+    snprintf(text, n, "aarch64");
+}
+
+#else
+
+uint32_t cpu_features(void) { return 0; }
+void cpu_name(char *text, size_t n) { snprintf(text, n, "unknown"); }
+
+#endif
+
+#if defined(__linux__)
+
+/* The first line of a small file. */
+static int read_line(const char *path, char *line, int n) {
+    FILE *f = fopen(path, "re");
+    if (f == NULL) return 0;
+    int ok = fgets(line, n, f) != NULL;
+    fclose(f);
+    return ok;
+}
+
+/* quota / period, rounded up; 0 where there is no limit. */
+static uint32_t quota_processors(long long quota, long long period) {
+    if (quota <= 0 || period <= 0) return 0;
+    long long n = (quota + period - 1) / period;
+    return n > 1 << 20 ? 0 : (uint32_t)n;
+}
+
+/* The tightest cpu.max (cgroup v2) between this process's group and the root, as a number of processors; 0: none.
+ * In a container the path of /proc/self/cgroup may not exist under its own /sys; its root has the limit then. */
+static uint32_t cgroup_limit(void) {
+    char group[512] = "", path[640], line[64];
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    if (f != NULL) {
+        char entry[600];
+        while (fgets(entry, sizeof entry, f) != NULL)
+            if (strncmp(entry, "0::", 3) == 0) snprintf(group, sizeof group, "%.*s", (int)strcspn(entry + 3, "\n"), entry + 3);
+        fclose(f);
+    }
+    uint32_t least = 0;
+    for (;;) {
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+        if (read_line(path, line, sizeof line)) {
+            char *rest;
+            long long quota = strtoll(line, &rest, 10); /* "max 100000" has none */
+            uint32_t n = quota_processors(quota, strtoll(rest, NULL, 10));
+            if (n != 0 && (least == 0 || n < least)) least = n;
+        }
+        char *slash = strrchr(group, '/');
+        if (slash == NULL) break;
+        *slash = '\0';
+    }
+    if (least == 0 && read_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", line, sizeof line)) { /* cgroup v1 */
+        long long quota = strtoll(line, NULL, 10);
+        if (read_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us", line, sizeof line))
+            least = quota_processors(quota, strtoll(line, NULL, 10));
+    }
+    return least;
+}
+
+uint32_t cpu_count(void) {
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t n = online > 0 ? (uint32_t)online : 1, limit = cgroup_limit();
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) n = (uint32_t)CPU_COUNT(&set);
+    return limit != 0 && limit < n ? limit : n;
+}
+
+#else
+
+uint32_t cpu_count(void) {
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (uint32_t)online : 1;
+}
+
+#endif

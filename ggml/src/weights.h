@@ -1,0 +1,58 @@
+/* weights.h: devices, the table of tensors, and panels packed from it. */
+#ifndef CLIPGO_WEIGHTS_H
+#define CLIPGO_WEIGHTS_H
+
+#include "kernels.h"
+#include "pool.h"
+
+#include <pthread.h>
+
+enum { WEIGHTS_MAX_TENSORS = 1 << 16 };
+
+struct clipgo_device {
+    atomic_uint references; /* the caller's handle, and weights */
+    const clipgo_kernels *kernels;
+    pool *pool;
+};
+
+/* Memory for the panels of one program; several programs may share what lies in it. */
+typedef struct slab {
+    uint32_t references; /* packed tensors; under the weights' lock */
+    uint64_t bytes;
+    uint8_t *data;
+} slab;
+
+/* A tensor in the order that products read it, made once for all programs with the same activations. */
+typedef struct packed {
+    struct packed *next;
+    uint32_t references; /* LINEAR ops; under the weights' lock */
+    int32_t tensor;
+    uint32_t activations;
+    clipgo_matrix matrix;
+    slab *slab;
+} packed;
+
+struct clipgo_weights {
+    atomic_uint references; /* the caller's handle, and programs */
+    clipgo_device *device;
+    const uint8_t *data;
+    clipgo_tensor *tensors;
+    uint64_t n_tensors;
+    uint64_t flags;
+    pthread_mutex_t lock;
+    packed *packed;
+};
+
+void device_release(clipgo_device *d);
+
+int32_t weights_create(clipgo_device *device, const void *data, uint64_t bytes, const clipgo_tensor *tensors,
+                       uint64_t n_tensors, uint64_t flags, clipgo_weights **weights, clipgo_error *err);
+void weights_release(clipgo_weights *w);
+
+/* For each of the n requested tensors, which repeat or not, a reference to its panels in out; all or none. The device's
+ * turn must not be held. *bytes: panels made by this call. A wish that can't be met is told in err. */
+int32_t weights_pack(clipgo_weights *w, const int32_t *tensors, uint32_t n, uint32_t activations, packed **out,
+                     uint64_t *bytes, clipgo_error *err);
+void weights_unpack(clipgo_weights *w, packed **list, uint32_t n);
+
+#endif

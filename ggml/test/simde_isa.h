@@ -1,0 +1,103 @@
+/* simde_isa.h: AVX-512, VNNI and bfloat16 instructions in plain C, by SIMDe (Debian: libsimde-dev), so that the kernels of
+ * those instruction sets run on processors that lack them. A test build compiles each isa_*.c that the processor doesn't
+ * run with -mavx2 -mfma -mf16c -include simde_isa.h -DCLIPGO_SIMDE_<feature>... in the place of its own flags. */
+#ifndef CLIPGO_SIMDE_ISA_H
+#define CLIPGO_SIMDE_ISA_H
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx512.h>
+#include <simde/x86/f16c.h>
+#include <simde/x86/fma.h>
+#pragma GCC diagnostic pop
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(CLIPGO_SIMDE_AVXVNNI)
+#define __AVXVNNI__ 1
+#define _mm256_dpbusd_avx_epi32(sum, a, b) simde_mm256_dpbusd_epi32(sum, a, b)
+#endif
+
+#if defined(CLIPGO_SIMDE_AVX512)
+#define __AVX512F__ 1
+#define __AVX512BW__ 1
+#define __AVX512DQ__ 1
+#define __AVX512VL__ 1
+
+/* What SIMDe 0.7.4 lacks, from the instructions' definitions. */
+static inline simde__m512 clipgo_cvtepi32_ps(simde__m512i a) {
+    int32_t from[16];
+    float to[16];
+    memcpy(from, &a, 64);
+    for (int i = 0; i < 16; i++) to[i] = (float)from[i];
+    return simde_mm512_loadu_ps(to);
+}
+static inline simde__m512i clipgo_cvtps_epi32(simde__m512 a) {
+    float from[16];
+    int32_t to[16];
+    memcpy(from, &a, 64);
+    for (int i = 0; i < 16; i++) to[i] = fabsf(from[i]) < 0x1p31f ? (int32_t)nearbyintf(from[i]) : INT32_MIN;
+    return simde_mm512_loadu_si512(to);
+}
+static inline simde__m512i clipgo_cvtepu16_epi32(__m256i a) {
+    uint16_t from[16];
+    uint32_t to[16];
+    memcpy(from, &a, 32);
+    for (int i = 0; i < 16; i++) to[i] = from[i];
+    return simde_mm512_loadu_si512(to);
+}
+static inline simde__m512 clipgo_cvtph_ps(__m256i a) {
+    float to[16];
+    _mm256_storeu_ps(to, _mm256_cvtph_ps(_mm256_castsi256_si128(a)));
+    _mm256_storeu_ps(to + 8, _mm256_cvtph_ps(_mm256_extracti128_si256(a, 1)));
+    return simde_mm512_loadu_ps(to);
+}
+static inline simde__m512 clipgo_maskz_loadu_ps(unsigned mask, const void *p) {
+    float to[16] = {0};
+    for (unsigned i = 0; i < 16; i++)
+        if (mask >> i & 1) memcpy(&to[i], (const char *)p + 4 * i, 4);
+    return simde_mm512_loadu_ps(to);
+}
+static inline void clipgo_mask_storeu_ps(void *p, unsigned mask, simde__m512 a) {
+    float from[16];
+    memcpy(from, &a, 64);
+    for (unsigned i = 0; i < 16; i++)
+        if (mask >> i & 1) memcpy((char *)p + 4 * i, &from[i], 4);
+}
+static inline float clipgo_reduce_add_ps(simde__m512 a) {
+    float x[16];
+    memcpy(x, &a, 64);
+    for (int n = 8; n; n /= 2)
+        for (int i = 0; i < n; i++) x[i] += x[i + n];
+    return x[0];
+}
+static inline float clipgo_reduce_max_ps(simde__m512 a) {
+    float x[16];
+    memcpy(x, &a, 64);
+    for (int n = 8; n; n /= 2)
+        for (int i = 0; i < n; i++) x[i] = x[i] > x[i + n] ? x[i] : x[i + n];
+    return x[0];
+}
+#define _mm512_cvtepi32_ps(a) clipgo_cvtepi32_ps(a)
+#define _mm512_cvtps_epi32(a) clipgo_cvtps_epi32(a)
+#define _mm512_cvtepu16_epi32(a) clipgo_cvtepu16_epi32(a)
+#define _mm512_cvtph_ps(a) clipgo_cvtph_ps(a)
+#define _mm512_maskz_loadu_ps(mask, p) clipgo_maskz_loadu_ps(mask, p)
+#define _mm512_mask_storeu_ps(p, mask, a) clipgo_mask_storeu_ps(p, mask, a)
+#define _mm512_reduce_add_ps(a) clipgo_reduce_add_ps(a)
+#define _mm512_reduce_max_ps(a) clipgo_reduce_max_ps(a)
+#endif
+
+#if defined(CLIPGO_SIMDE_AVX512VNNI)
+#define __AVX512VNNI__ 1
+#endif
+#if defined(CLIPGO_SIMDE_AVX512BF16)
+#define __AVX512BF16__ 1
+#endif
+
+#endif
