@@ -78,6 +78,49 @@ func TestHandMadeFileIsGood(t *testing.T) {
 	assert.Equal(t, []float32{1, 1, 1, 1}, got)
 }
 
+// zip64 writes entries as an archive beyond 4 GiB would have them: all sizes and offsets in 64-bit fields.
+func zip64(entries ...entry) []byte {
+	le := binary.LittleEndian
+	var file, directory []byte
+	for _, e := range entries {
+		crc, size, offset := crc32.ChecksumIEEE([]byte(e.data)), uint64(len(e.data)), uint64(len(file))
+		const all = 0xffffffff
+		common := func(b []byte, extra int) []byte { // from the flags on to the length of the extra field
+			b = append(b, 0, 0, 0, 0, 0, 0, 0, 0)
+			b = le.AppendUint32(b, crc)
+			b = le.AppendUint32(le.AppendUint32(b, all), all)
+			return le.AppendUint16(le.AppendUint16(b, uint16(len(e.name))), uint16(extra))
+		}
+		file = append(common(append(file, "PK\x03\x04\x2d\x00"...), 20), e.name...)
+		file = le.AppendUint64(le.AppendUint64(append(file, 1, 0, 16, 0), size), size)
+		file = append(file, e.data...)
+		directory = common(append(directory, "PK\x01\x02\x2d\x00\x2d\x00"...), 28)
+		directory = le.AppendUint32(append(directory, make([]byte, 10)...), all)
+		directory = append(append(directory, e.name...), 1, 0, 24, 0)
+		directory = le.AppendUint64(le.AppendUint64(le.AppendUint64(directory, size), size), offset)
+	}
+	start, n := uint64(len(file)), uint64(len(entries))
+	file = append(file, directory...)
+	end := uint64(len(file))
+	file = le.AppendUint64(append(file, "PK\x06\x06"...), 44)
+	file = append(file, 45, 0, 45, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	file = le.AppendUint64(le.AppendUint64(file, n), n)
+	file = le.AppendUint64(le.AppendUint64(file, end-start), start)
+	file = le.AppendUint64(append(file, "PK\x06\x07\x00\x00\x00\x00"...), end)
+	file = le.AppendUint32(file, 1)
+	file = append(file, "PK\x05\x06\x00\x00\x00\x00"...)
+	return append(append(file, bytes.Repeat([]byte{0xff}, 12)...), 0, 0)
+}
+
+func TestZip64(t *testing.T) {
+	f, err := read(zip64(entry{name: "x/data.pkl", data: program(dictOf(text("v"), vector))}, entry{name: "x/data/0", data: strings.Repeat("\x00\x00\x80\x3f", 4)}))
+	require.NoError(t, err)
+	v, _ := f.Tensor("v")
+	got := make([]float32, 4)
+	require.NoError(t, v.ReadFloat32(got, 0))
+	assert.Equal(t, []float32{1, 1, 1, 1}, got)
+}
+
 func refused(t *testing.T, file []byte, want string) {
 	t.Helper()
 	_, err := read(file)
