@@ -39,7 +39,7 @@
  *   DWCONV     depthwise convolution: x [b, H*W, C], w0 [C, KH*KW], w1 bias [1, C] opt;
  *              dst[b, oy*OW+ox, c] = act(sum x * w0 + w1). i: 0 act, 1 C, 2 H, 3 W, 4 KH, 5 KW, 6 stride, 7 pad top,
  *              8 pad left, 9 OH, 10 OW.
- *   CONCAT     dst = rows of w0 [n, width], then rows of x, for each item.
+ *   CONCAT     dst = rows of w0 [n, width], then rows of x (opt), for each item.
  *   ADD        dst = x + src[1], or x + w0 [rows, width] for each item where src[1] is -1. src[1] may have one row, which is
  *              then added to every row. w0 may have more rows than x; the first are used.
  *   MUL        dst = x * src[1]; src[1] may have one row, which then multiplies every row.

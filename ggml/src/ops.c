@@ -135,8 +135,8 @@ static void concat_rows(const row_job *job, uint64_t begin, uint64_t end, uint32
     const run *r = job->r;
     const clipgo_op *op = &job->s->op;
     size_t width = run_width(r, op->dst);
-    uint64_t rows = run_rows(r, op->dst), from_x = run_rows(r, op->src[0]), first = rows - from_x;
-    const float *x = run_place(r, op->src[0]);
+    uint64_t rows = run_rows(r, op->dst), from_x = op->src[0] < 0 ? 0 : run_rows(r, op->src[0]), first = rows - from_x;
+    const float *x = op->src[0] < 0 ? NULL : run_place(r, op->src[0]);
     float *dst = run_place(r, op->dst);
     (void)thread;
     for (uint64_t i = begin; i < end; i++) {

@@ -118,8 +118,9 @@ static void verify_dwconv(view *v) {
 }
 
 static void verify_concat(view *v) {
-    check(v, v->w[0]->cols == v->src[0]->width && v->dst->width == v->src[0]->width, "x, w0 and dst are equally wide");
-    check(v, v->dst->row_scale == v->src[0]->row_scale && v->dst->row_add == v->src[0]->row_add + v->w[0]->rows,
+    const clipgo_value *x = v->src[0];
+    check(v, v->dst->width == v->w[0]->cols && (x == NULL || x->width == v->w[0]->cols), "x, w0 and dst are equally wide");
+    check(v, v->dst->row_scale == (x == NULL ? 0 : x->row_scale) && v->dst->row_add == (x == NULL ? 0 : x->row_add) + v->w[0]->rows,
           "dst has the rows of w0 and of x");
 }
 

@@ -92,13 +92,15 @@ func (b *Builder) DWConv(x, kernel, bias int32, c Conv, act Activation) int32 {
 	return b.emit(op, Fixed(c.OH*c.OW), c.Channels)
 }
 
-// Concat puts the rows of a tensor before the rows of each item.
+// Concat puts the rows of a tensor before the rows of each item; x may be None.
 func (b *Builder) Concat(first, x int32) int32 {
 	op := newOp(Concat)
 	op.Src[0], op.W[0] = x, first
-	rows := b.Values[x].Rows
-	rows.Add += uint32(b.Tensors[first].Rows)
-	return b.emit(op, rows, b.Values[x].Width)
+	rows := Fixed(b.Tensors[first].Rows)
+	if x != None {
+		rows.Scale, rows.Add = b.Values[x].Rows.Scale, rows.Add+b.Values[x].Rows.Add
+	}
+	return b.emit(op, rows, b.Tensors[first].Cols)
 }
 
 // Add adds two values; y may have one row.

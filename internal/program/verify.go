@@ -23,7 +23,7 @@ var signatures = [...]struct {
 	Embed:     {"embed", "iI--", "wWW-----", 0, 1},
 	Im2Col:    {"im2col", "f---", "--------", 11, 0},
 	DWConv:    {"dwconv", "f---", "wW------", 11, 0},
-	Concat:    {"concat", "f---", "w-------", 0, 0},
+	Concat:    {"concat", "F---", "w-------", 0, 0},
 	Add:       {"add", "fF--", "W-------", 0, 0},
 	Mul:       {"mul", "ff--", "--------", 0, 0},
 	Act:       {"act", "f---", "--------", 1, 0},
@@ -350,9 +350,12 @@ func (c *check) dwconv() {
 }
 
 func (c *check) concat() {
-	x := c.src[0]
-	c.cols("the first rows", 0, x.Width)
-	c.shape("dst", c.dst, Rows{x.Rows.Scale, x.Rows.Add + uint32(c.w[0].Rows)}, x.Width)
+	rows, width := Fixed(c.w[0].Rows), c.w[0].Cols
+	if x := c.src[0]; x != nil {
+		c.cols("the first rows", 0, x.Width)
+		rows = Rows{x.Rows.Scale, x.Rows.Add + rows.Add}
+	}
+	c.shape("dst", c.dst, rows, width)
 }
 
 func (c *check) add() {

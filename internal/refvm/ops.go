@@ -122,10 +122,14 @@ func (r *run) dwconv() error {
 }
 
 func (r *run) concat() error {
-	x, rows := r.value(r.op.Src[0]), r.dst().rows
+	rows := r.dst().rows
 	first, err := r.tensor(0)
 	if err != nil {
 		return err
+	}
+	var x matrix
+	if r.op.Src[0] != program.None {
+		x = r.value(r.op.Src[0])
 	}
 	return r.eachRow(func(i int, dst []float32) {
 		if item, row := i/rows, i%rows; row < first.rows {

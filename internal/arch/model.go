@@ -1,0 +1,189 @@
+// Package arch knows the architectures: which hyper-parameters describe a model, under which GGUF keys and tensor names
+// they are stored, how each family's checkpoints name them, and which program computes a tower.
+//
+// A GGUF file of ours describes itself by features (norm placement, pooling, masks, activations, which optional tensors
+// there are), so a new family is mostly a new table of names here, and nothing in the engine.
+package arch
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/clipgo/clipgo/internal/program"
+)
+
+// Pooling says how a tower's rows become its one row.
+type Pooling string
+
+// The poolings.
+const (
+	PoolFirst  Pooling = "first"  // row 0: the class token, [CLS], <s>
+	PoolLast   Pooling = "last"   // the last row, padding included (SigLIP text)
+	PoolEOS    Pooling = "eos"    // the first row whose token is eos_token_id; row 0 where there is none
+	PoolArgmax Pooling = "argmax" // the first row with the greatest token id (CLIP with eos_token_id 2)
+	PoolMean   Pooling = "mean"   // the mean over the valid rows
+	PoolMAP    Pooling = "map"    // multi-head attention pooling (SigLIP's head)
+	PoolNone   Pooling = "none"   // every row is an embedding (BLIP-2's queries)
+)
+
+// Score turns logits into scores.
+type Score string
+
+// The scores.
+const (
+	Softmax Score = "softmax" // over the labels of an image
+	Sigmoid Score = "sigmoid" // of each label by itself
+)
+
+// Tower describes a transformer tower.
+type Tower struct {
+	Width, Layers, Heads, FFN int
+	Projection                int // width of the embedding
+	Eps                       float32
+	Act                       program.Activation
+	Pooling                   Pooling
+	PostNorm                  bool // blocks normalise after the residual (BERT) and not before the product (ViT)
+}
+
+// Vision describes an image tower.
+type Vision struct {
+	Tower
+	Image, Patch int  // pixels
+	Registers    int  // rows between the class token and the patches
+	NormTwice    bool // the final norm is applied twice to the pooled row (BlipModel)
+	NaFlex       bool // patches come with positions and a mask (SigLIP 2)
+
+	// Only while a checkpoint is converted.
+	Trained int  // pixels that the position embeddings were trained for, if not Image
+	Gated   bool // blocks have a gate (SwiGLU)
+}
+
+// Text describes a text tower.
+type Text struct {
+	Tower
+	Vocab, Context int
+	Causal         bool
+	Masked         bool    // padding is masked, and a mean leaves it out
+	PositionOffset int     // of the first row's position (XLM-R: padding id + 1)
+	EOS            int32   // pooled at, with PoolEOS
+	EmbedFactor    float32 // multiplies the token embedding
+	PoolEps        float32 // added to the count of a mean
+	Pooler         int     // width of a linear layer between pooling and projection; 0: none
+	PoolerAct      program.Activation
+
+	PositionSkip int // rows of positions that come first in the checkpoint and mean nothing; only while it is converted
+}
+
+// Model describes a model.
+type Model struct {
+	Family     string // the checkpoint's model_type
+	Variant    string // of the family, if its checkpoints come in several; only while one is converted
+	Name       string
+	Vision     *Vision
+	Text       *Text
+	LogitScale float32 // natural logarithm of the factor of the cosines
+	LogitBias  float32
+	Score      Score
+	Template   string // default prompt, with one {}
+}
+
+// DefaultTemplate is the pipeline's own hypothesis template.
+const DefaultTemplate = "This is a photo of {}."
+
+// Scale returns the factor of the cosines.
+func (m *Model) Scale() float32 { return float32(math.Exp(float64(m.LogitScale))) }
+
+// Limits on what a file may say, far above any model known.
+const (
+	maxWidth   = 1 << 15
+	maxFFN     = 1 << 17
+	maxLayers  = 512
+	maxImage   = 1 << 13
+	maxVocab   = 1 << 24
+	maxContext = 1 << 14
+)
+
+func inRange(field string, v, lo, hi int) error {
+	if v < lo || v > hi {
+		return fmt.Errorf("%s is %d, expected %d to %d", field, v, lo, hi)
+	}
+	return nil
+}
+
+func (t *Tower) validate(prefix string) error {
+	for _, c := range []struct {
+		field     string
+		v, lo, hi int
+	}{
+		{"embedding_length", t.Width, 1, maxWidth},
+		{"block_count", t.Layers, 0, maxLayers},
+		{"attention.head_count", t.Heads, 1, t.Width},
+		{"feed_forward_length", t.FFN, 1, maxFFN},
+		{"projection_dim", t.Projection, 1, maxWidth},
+	} {
+		if err := inRange(prefix+c.field, c.v, c.lo, c.hi); err != nil {
+			return err
+		}
+	}
+	if t.Width%t.Heads != 0 {
+		return fmt.Errorf("%sattention.head_count is %d, which doesn't divide embedding_length %d", prefix, t.Heads, t.Width)
+	}
+	if !(t.Eps >= 0) || math.IsInf(float64(t.Eps), 0) {
+		return fmt.Errorf("%sattention.layer_norm_epsilon is %g, expected a finite number >= 0", prefix, t.Eps)
+	}
+	switch t.Pooling {
+	case PoolFirst, PoolLast, PoolEOS, PoolArgmax, PoolMean, PoolMAP, PoolNone:
+	default:
+		return fmt.Errorf("%spooling is %q, which is not known", prefix, t.Pooling)
+	}
+	return nil
+}
+
+// Validate checks every hyper-parameter; the error names the GGUF key.
+func (m *Model) Validate() error {
+	if v := m.Vision; v != nil {
+		if err := v.validate(visionKey); err != nil {
+			return err
+		}
+		if err := inRange(visionKey+"image_size", v.Image, 1, maxImage); err != nil {
+			return err
+		}
+		if err := inRange(visionKey+"patch_size", v.Patch, 1, v.Image); err != nil {
+			return err
+		}
+		if err := inRange(visionKey+"register_count", v.Registers, 0, 1024); err != nil {
+			return err
+		}
+		switch v.Pooling {
+		case PoolEOS, PoolArgmax, PoolLast:
+			return fmt.Errorf("%spooling is %q, which an image tower can't have", visionKey, v.Pooling)
+		}
+	}
+	if t := m.Text; t != nil {
+		if err := t.validate(textKey); err != nil {
+			return err
+		}
+		if err := inRange(textKey+"vocabulary_size", t.Vocab, 1, maxVocab); err != nil {
+			return err
+		}
+		if err := inRange(textKey+"context_length", t.Context, 1, maxContext); err != nil {
+			return err
+		}
+		if err := inRange(textKey+"pooler_length", t.Pooler, 0, maxWidth); err != nil {
+			return err
+		}
+	}
+	if m.Vision == nil && m.Text == nil {
+		return fmt.Errorf("there is neither an image tower nor a text tower")
+	}
+	if v := float64(m.LogitScale); math.IsNaN(v) || math.Abs(v) > 80 {
+		return fmt.Errorf("clip.logit_scale is %g, expected the logarithm of a factor, between -80 and 80", m.LogitScale)
+	}
+	if v := float64(m.LogitBias); math.IsNaN(v) || math.IsInf(v, 0) {
+		return fmt.Errorf("clip.logit_bias is %g, expected a finite number", m.LogitBias)
+	}
+	if m.Score != Softmax && m.Score != Sigmoid {
+		return fmt.Errorf("clip.score is %q, expected softmax or sigmoid", m.Score)
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+// Package engine runs programs over the weights of a GGUF file: in the native library, or in the interpreter where there
+// is none.
+package engine
+
+import (
+	"context"
+	"fmt"
+	"unsafe"
+
+	"github.com/clipgo/clipgo/bindings"
+	"github.com/clipgo/clipgo/gguf"
+	"github.com/clipgo/clipgo/internal/program"
+)
+
+// Options choose an engine.
+type Options struct {
+	Library     string // path of the native library; "": looked for
+	Interpreter bool   // don't look for one
+	Threads     int    // 0: as many as the processors that this process may use
+	ISA         string // "": the best
+	Activations bindings.Activations
+}
+
+// Info describes an engine.
+type Info struct {
+	Native  bool
+	Library string // path of the native library
+	ISA     string // "go" for the interpreter
+	Threads int
+	CPU     string
+}
+
+// Engine prepares programs. It is safe for concurrent use.
+type Engine struct {
+	Info
+	options Options
+	device  *bindings.Device // nil: the interpreter
+}
+
+// Open finds the engine. The error of a library that isn't found is a *bindings.LoadError.
+func Open(o Options) (*Engine, error) {
+	if o.Interpreter {
+		return openInterpreter(o), nil
+	}
+	library, err := bindings.Open(o.Library)
+	if err != nil {
+		return nil, err
+	}
+	device, err := library.NewDevice(bindings.DeviceOptions{Threads: o.Threads, ISA: o.ISA})
+	if err != nil {
+		return nil, err
+	}
+	info, err := device.Describe()
+	if err != nil {
+		device.Close()
+		return nil, err
+	}
+	return &Engine{
+		Info:    Info{Native: true, Library: library.Path(), ISA: info.ISA, Threads: info.Threads, CPU: info.CPU},
+		options: o,
+		device:  device,
+	}, nil
+}
+
+// Close frees the engine; its runners must be closed before.
+func (e *Engine) Close() error {
+	if e.device == nil {
+		return nil
+	}
+	return e.device.Close()
+}
+
+// Input is the data of one input of a run; exactly one of the slices is not nil.
+type Input struct {
+	Name string
+	F32  []float32
+	I32  []int32
+}
+
+func (in Input) bytes() []byte {
+	if in.I32 != nil {
+		return asBytes(in.I32)
+	}
+	return asBytes(in.F32)
+}
+
+// machine is what runs a prepared program.
+type machine interface {
+	// run has the buffers of program.Layout.
+	run(ctx context.Context, batch, rows int, in, out []byte) error
+	close() error
+}
+
+// Runner runs one program. It is safe for concurrent use; runs take turns.
+type Runner struct {
+	program *program.Program
+	machine machine
+	turn    chan struct{}
+	in, out []float32
+}
+
+// Prepare packs the weights of f that p needs.
+func (e *Engine) Prepare(f *gguf.File, p *program.Program) (*Runner, error) {
+	prepare := e.prepareNative
+	if e.device == nil {
+		prepare = e.prepareInterpreter
+	}
+	m, err := prepare(f, p)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return &Runner{program: p, machine: m, turn: make(chan struct{}, 1)}, nil
+}
+
+// Run runs the program once and returns its only output, [batch, rows of the output, width].
+func (r *Runner) Run(ctx context.Context, batch, rows int, inputs ...Input) ([]float32, error) {
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if err := r.fill(batch, rows, inputs); err != nil {
+		return nil, err
+	}
+	_, size := r.program.Layout(program.Output, batch, rows)
+	r.out = grow(r.out, size/4)
+	if err := r.machine.run(ctx, batch, rows, asBytes(r.in), asBytes(r.out)); err != nil {
+		return nil, err
+	}
+	return append([]float32(nil), r.out...), nil
+}
+
+// fill lays the inputs out.
+func (r *Runner) fill(batch, rows int, inputs []Input) error {
+	offsets, size := r.program.Layout(program.Input, batch, rows)
+	r.in = grow(r.in, (size+3)/4)
+	buffer, i := asBytes(r.in), 0
+	for _, v := range r.program.Values {
+		if v.Role != program.Input {
+			continue
+		}
+		want, found := 4*batch*v.Rows.At(rows)*v.Width, false
+		for _, in := range inputs {
+			if in.Name != v.Name {
+				continue
+			}
+			data := in.bytes()
+			if len(data) != want {
+				return fmt.Errorf("input %s has %d elements, expected %d", v.Name, len(data)/4, want/4)
+			}
+			copy(buffer[offsets[i]:], data)
+			found = true
+		}
+		if !found {
+			return fmt.Errorf("input %s is missing", v.Name)
+		}
+		i++
+	}
+	return nil
+}
+
+// Program returns the program.
+func (r *Runner) Program() *program.Program { return r.program }
+
+// Close frees the runner after the run in progress.
+func (r *Runner) Close() error {
+	r.turn <- struct{}{}
+	defer func() { <-r.turn }()
+	return r.machine.close()
+}
+
+func grow(s []float32, n int) []float32 {
+	if cap(s) < n {
+		return make([]float32, n)
+	}
+	return s[:n]
+}
+
+func asBytes[T float32 | int32](s []T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), 4*len(s))
+}

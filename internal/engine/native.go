@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/clipgo/clipgo/bindings"
+	"github.com/clipgo/clipgo/gguf"
+	"github.com/clipgo/clipgo/internal/program"
+)
+
+// native is a program in the native engine. Its context grows with what is asked of it. Runner lets one caller in at a time.
+type native struct {
+	program *bindings.Program
+	under   []io.Closer // program, weights and their memory, in the order in which they are closed
+
+	context           *bindings.Context
+	maxBatch, maxRows int
+}
+
+func (e *Engine) prepareNative(f *gguf.File, p *program.Program) (m machine, err error) {
+	n := &native{}
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
+	data, places, flags := f.Mapped(), make([]program.Place, len(p.Tensors)), bindings.DiscardPages
+	if data == nil {
+		memory, err := load(f, p, places)
+		if err != nil {
+			return nil, err
+		}
+		n.own(memory)
+		data, flags = memory.Bytes(), 0
+	} else {
+		for i, t := range p.Tensors {
+			info, ok := f.Tensor(t.Name)
+			if !ok {
+				return nil, fmt.Errorf("tensor %q is missing", t.Name)
+			}
+			places[i] = program.Place{Offset: uint64(info.Offset), Bytes: uint64(info.Bytes)}
+		}
+	}
+	weights, err := e.device.NewWeights(data, p.EncodeTensors(places), flags)
+	if err != nil {
+		return nil, err
+	}
+	n.own(weights)
+	n.program, err = weights.NewProgram(e.options.Activations, p.EncodeValues(), p.EncodeOps())
+	if err != nil {
+		return nil, err
+	}
+	n.own(n.program)
+	return n, nil
+}
+
+// load copies the tensors of p out of a file that is not mapped, each to a multiple of 64 bytes.
+func load(f *gguf.File, p *program.Program, places []program.Place) (*bindings.Memory, error) {
+	var size uint64
+	for i, t := range p.Tensors {
+		info, ok := f.Tensor(t.Name)
+		if !ok {
+			return nil, fmt.Errorf("tensor %q is missing", t.Name)
+		}
+		places[i] = program.Place{Offset: size, Bytes: uint64(info.Bytes)}
+		size += (uint64(info.Bytes) + 63) &^ 63
+	}
+	memory, err := bindings.AllocMemory(int(size))
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range p.Tensors {
+		r, err := f.TensorReader(t.Name)
+		if err == nil {
+			at := places[i]
+			_, err = io.ReadFull(r, memory.Bytes()[at.Offset:at.Offset+at.Bytes])
+		}
+		if err != nil {
+			memory.Close()
+			return nil, fmt.Errorf("reading tensor %q: %w", t.Name, err)
+		}
+	}
+	return memory, nil
+}
+
+// own makes close close h before what it already owns.
+func (n *native) own(h io.Closer) { n.under = append([]io.Closer{h}, n.under...) }
+
+func (n *native) run(ctx context.Context, batch, rows int, in, out []byte) error {
+	c, err := n.contextFor(batch, rows)
+	if err != nil {
+		return err
+	}
+	return c.Run(ctx, batch, rows, in, out)
+}
+
+func (n *native) contextFor(batch, rows int) (*bindings.Context, error) {
+	if n.context != nil {
+		if batch <= n.maxBatch && rows <= n.maxRows {
+			return n.context, nil
+		}
+		if err := n.context.Close(); err != nil {
+			return nil, err
+		}
+		n.context = nil
+	}
+	maxBatch, maxRows := max(batch, n.maxBatch), max(rows, n.maxRows)
+	c, err := n.program.NewContext(bindings.ContextOptions{MaxBatch: maxBatch, MaxRows: maxRows})
+	if err != nil {
+		return nil, err
+	}
+	n.context, n.maxBatch, n.maxRows = c, maxBatch, maxRows
+	return c, nil
+}
+
+func (n *native) close() error {
+	var first error
+	if n.context != nil {
+		first = n.context.Close()
+		n.context = nil
+	}
+	for _, h := range n.under {
+		if err := h.Close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	n.under = nil
+	return first
+}

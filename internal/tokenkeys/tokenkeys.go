@@ -1,0 +1,170 @@
+// Package tokenkeys keeps a tokeniser in the keys of a GGUF file: the vocabulary under GGML's names, and what those can't
+// say as JSON in clip.tokenizer.pipeline.
+package tokenkeys
+
+import (
+	"fmt"
+
+	"github.com/clipgo/clipgo/gguf"
+	"github.com/clipgo/clipgo/internal/tokenizer"
+)
+
+const (
+	keyModel    = "tokenizer.ggml.model"
+	keyTokens   = "tokenizer.ggml.tokens"
+	keyTypes    = "tokenizer.ggml.token_type"
+	keyMerges   = "tokenizer.ggml.merges"
+	keyScores   = "tokenizer.ggml.scores"
+	keyBOS      = "tokenizer.ggml.bos_token_id"
+	keyEOS      = "tokenizer.ggml.eos_token_id"
+	keyPad      = "tokenizer.ggml.padding_token_id"
+	keyUnk      = "tokenizer.ggml.unknown_token_id"
+	keyPipeline = "clip.tokenizer.pipeline"
+)
+
+// Write sets the keys of a tokeniser.
+func Write(w *gguf.Writer, s *tokenizer.Spec) error {
+	var err error
+	set := func(key string, value any) {
+		if err == nil {
+			err = w.Set(key, value)
+		}
+	}
+	set(keyModel, string(s.Kind))
+	set(keyTokens, s.Tokens)
+	if len(s.Types) > 0 {
+		types := make([]int32, len(s.Types))
+		for i, t := range s.Types {
+			types[i] = int32(t)
+		}
+		set(keyTypes, types)
+	}
+	if len(s.Merges) > 0 {
+		set(keyMerges, s.Merges)
+	}
+	if len(s.Scores) > 0 {
+		set(keyScores, narrow(s.Scores))
+	}
+	for _, special := range []struct {
+		key string
+		id  int32
+	}{{keyBOS, s.BOS}, {keyEOS, s.EOS}, {keyPad, s.Pad}, {keyUnk, s.Unk}} {
+		if special.id != tokenizer.None {
+			set(special.key, uint32(special.id))
+		}
+	}
+	set(keyPipeline, s.Pipeline.JSON())
+	return err
+}
+
+// Read makes the tokeniser that a file holds. Files by clip.cpp have CLIP's tokens without its merges, which are known:
+// they get CLIP's own table, if it is theirs.
+func Read(f *gguf.File) (*tokenizer.Tokenizer, error) {
+	t, err := read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return t, nil
+}
+
+func read(f *gguf.File) (*tokenizer.Tokenizer, error) {
+	tokens, err := f.Strings(keyTokens)
+	if err != nil {
+		return nil, err
+	}
+	pipeline, err := f.StringOr(keyPipeline, "")
+	if err != nil {
+		return nil, err
+	}
+	if pipeline == "" {
+		return readForeign(tokens)
+	}
+	s := tokenizer.Spec{Tokens: tokens}
+	if s.Pipeline, err = tokenizer.ParsePipeline(pipeline); err != nil {
+		return nil, err
+	}
+	kind, err := f.String(keyModel)
+	if err != nil {
+		return nil, err
+	}
+	s.Kind = tokenizer.Kind(kind)
+	if s.Merges, err = f.StringsOr(keyMerges, nil); err != nil {
+		return nil, err
+	}
+	if s.Scores, err = readScores(f); err != nil {
+		return nil, err
+	}
+	types, err := f.IntsOr(keyTypes, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range types {
+		s.Types = append(s.Types, tokenizer.TokenType(t))
+	}
+	for _, special := range []struct {
+		key string
+		id  *int32
+	}{{keyBOS, &s.BOS}, {keyEOS, &s.EOS}, {keyPad, &s.Pad}, {keyUnk, &s.Unk}} {
+		id, err := f.IntOr(special.key, int64(tokenizer.None))
+		if err != nil {
+			return nil, err
+		}
+		if id < -1 || id >= int64(len(tokens)) {
+			return nil, fmt.Errorf("%s is %d, expected an id of the %d tokens", special.key, id, len(tokens))
+		}
+		*special.id = int32(id)
+	}
+	return tokenizer.New(s)
+}
+
+// narrow returns scores as float32, as other programs store them, where that loses nothing.
+func narrow(scores []float64) any {
+	short := make([]float32, len(scores))
+	for i, x := range scores {
+		short[i] = float32(x)
+		if float64(short[i]) != x {
+			return scores
+		}
+	}
+	return short
+}
+
+func readScores(f *gguf.File) ([]float64, error) {
+	if !f.Has(keyScores) {
+		return nil, nil
+	}
+	v, err := f.Value(keyScores)
+	if err != nil {
+		return nil, err
+	}
+	switch v := v.(type) {
+	case []float64:
+		return v, nil
+	case []float32:
+		scores := make([]float64, len(v))
+		for i, x := range v {
+			scores[i] = float64(x)
+		}
+		return scores, nil
+	}
+	return nil, fmt.Errorf("%s is a %T, expected an array of float32 or float64", keyScores, v)
+}
+
+// readForeign makes the tokeniser of a file that has only tokens: CLIP's, if they are CLIP's tokens.
+func readForeign(tokens []string) (*tokenizer.Tokenizer, error) {
+	s, err := tokenizer.OpenAICLIP()
+	if err != nil {
+		return nil, err
+	}
+	if len(tokens) != len(s.Tokens) {
+		return nil, fmt.Errorf("%s has %d tokens and no merges, and is not CLIP's vocabulary of %d: texts can't be tokenised; "+
+			"convert the original checkpoint instead", keyTokens, len(tokens), len(s.Tokens))
+	}
+	for i, token := range s.Tokens {
+		if tokens[i] != token {
+			return nil, fmt.Errorf("%s: token %d is %.60q, expected CLIP's %.60q: without merges another vocabulary can't be used; "+
+				"convert the original checkpoint instead", keyTokens, i, tokens[i], token)
+		}
+	}
+	return tokenizer.New(s)
+}
