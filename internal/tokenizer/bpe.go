@@ -16,7 +16,7 @@ type bpe struct {
 
 	byteLevel  bool
 	bytes      [2][2][256]int32 // byte level: the symbol of a byte, by whether it is [not the first][the last] of its word
-	fallback   [256]int32       // the tokens <0x00> to <0xFF>, None without byte fallback
+	fallback   *[256]int32      // the tokens <0x00> to <0xFF>, or nil
 	continuing string
 	endOfWord  string
 	unk        int32
@@ -30,6 +30,9 @@ func newBPE(spec *Spec, ids map[string]int32) (*bpe, error) {
 	p := &spec.Pipeline
 	b := &bpe{ids: ids, continuing: p.Continuing, endOfWord: p.EndOfWord, unk: spec.Unk, fuseUnk: p.FuseUnk, wholeWords: p.IgnoreMerges}
 	b.scratch.New = func() any { return new(bpeScratch) }
+	if p.SkipUnk {
+		b.unk = None
+	}
 	if err := b.readMerges(spec.Merges); err != nil {
 		return nil, err
 	}
@@ -41,11 +44,10 @@ func newBPE(spec *Spec, ids map[string]int32) (*bpe, error) {
 			b.byteLevel = true
 		}
 	}
+	if p.ByteFallback {
+		b.fallback = byteTokens(ids)
+	}
 	for c := range 256 {
-		b.fallback[c] = None
-		if p.ByteFallback {
-			b.fallback[c] = b.id(fmt.Sprintf("<0x%02X>", c))
-		}
 		symbol := string(byteRunes[c])
 		for notFirst, prefix := range []string{"", b.continuing} {
 			for last, suffix := range []string{"", b.endOfWord} {
@@ -168,7 +170,7 @@ func (b *bpe) symbols(dst []int32, word string) []int32 {
 			dst = append(dst, id)
 			continue
 		}
-		if n := len(dst); !b.byteLevel {
+		if n := len(dst); b.fallback != nil && !b.byteLevel {
 			if dst = b.spell(dst, char); len(dst) > n {
 				continue
 			}

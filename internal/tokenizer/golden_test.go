@@ -169,7 +169,8 @@ func readExpected(t testing.TB, name string) (e expected) {
 
 // TestCheckpoints compares every golden checkpoint's ids, padding and mask.
 func TestCheckpoints(t *testing.T) {
-	for _, name := range []string{"clip-openai-style", "clip-laion-style", "clip-224", "clip-mixed", "clipseg"} {
+	for _, name := range []string{"clip-openai-style", "clip-laion-style", "clip-224", "clip-mixed", "clipseg",
+		"siglip", "siglip2-fixed", "siglip2-naflex", "metaclip_2", "altclip", "chinese_clip", "align", "blip", "blip-itc", "blip-2", "tipsv2"} {
 		t.Run(name, func(t *testing.T) {
 			e := readExpected(t, name)
 			tok := fromFolder(t, testutil.Shared(t, "golden", name))

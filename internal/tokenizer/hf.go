@@ -45,50 +45,6 @@ func FromHF(dir fs.FS) (Spec, error) {
 	return spec, nil
 }
 
-// hfClasses holds the classes of transformers that build a tokeniser, by name without "Fast".
-var hfClasses = map[string]func(*hfFiles) (Spec, error){
-	"CLIPTokenizer": hfCLIP,
-}
-
-// registeredClass is the class that transformers has for a model_type (models/auto/tokenization_auto.py).
-var registeredClass = map[string]string{
-	"align":        "BertTokenizer",
-	"blip":         "BertTokenizer",
-	"blip-2":       "GPT2Tokenizer",
-	"chinese_clip": "BertTokenizer",
-	"clip":         "CLIPTokenizer",
-	"clipseg":      "CLIPTokenizer",
-	"metaclip_2":   "XLMRobertaTokenizer",
-	"siglip":       "SiglipTokenizer",
-	"siglip2":      "Siglip2Tokenizer",
-	"tipsv2":       "Tipsv2Tokenizer",
-}
-
-// genericClass takes tokenizer.json as it stands.
-const genericClass = "TokenizersBackend"
-
-// class returns the class that AutoTokenizer would use. The checkpoint's word counts more than the registered class,
-// but for siglip2, whose public checkpoints name a wrong one.
-func (h *hfFiles) class() string {
-	registered := registeredClass[h.model.ModelType]
-	named := h.config.Class
-	if named == "" {
-		named = h.model.TokenizerClass
-	}
-	named = strings.TrimSuffix(named, "Fast")
-	switch {
-	case h.model.ModelType == "siglip2":
-		return registered
-	case named == "PreTrainedTokenizer", named == "PythonBackend":
-		return genericClass
-	case named != "":
-		return named
-	case registered != "":
-		return registered
-	}
-	return genericClass
-}
-
 // hfFiles is the folder of a checkpoint and what its configurations say.
 type hfFiles struct {
 	dir   fs.FS
@@ -170,6 +126,9 @@ func (h *hfFiles) readConfigs() error {
 		h.file = nil
 	} else if err != nil {
 		return err
+	}
+	if h.file != nil && h.file.Padding != nil {
+		c.defaults("pad_token", h.file.Padding.Token)
 	}
 	// transformers reads the older files only where tokenizer_config.json doesn't list its added tokens.
 	if c.Added != nil {
@@ -363,10 +322,21 @@ func (h *hfFiles) finish(s *Spec) error {
 	if c.MaxLength > 0 && c.MaxLength < math.MaxInt32 {
 		p.MaxLength = int(c.MaxLength)
 	}
-	p.PadLeft = c.PaddingSide == "left"
+	side := c.PaddingSide
+	if side == "" {
+		side = h.paddingSide()
+	}
+	p.PadLeft = side == "left"
 	p.Mask = c.InputNames == nil || slices.Contains(c.InputNames, "attention_mask")
+	if strings.Contains(h.model.ModelType, "siglip") {
+		// The zero-shot pipeline asks for this, whatever the configuration says.
+		p.MaxLength, p.PadTo = siglipContext, siglipContext
+	}
 	return nil
 }
+
+// siglipContext is the length that transformers' zero-shot pipeline pads texts for SigLIP to.
+const siglipContext = 64
 
 // isNamed reports whether a token has a name of its own: bos_token and so on.
 func (c *hfConfig) isNamed(content string) bool {
@@ -392,48 +362,6 @@ func sortedIDs(tokens map[string]*hfToken) ([]int32, error) {
 	}
 	slices.Sort(out)
 	return out, nil
-}
-
-// hfCLIP is CLIPTokenizer: of the files only vocabulary, merges and added tokens count, the rest is the class's.
-func hfCLIP(h *hfFiles) (Spec, error) {
-	h.config.defaults("unk_token", clipEnd, "bos_token", clipStart, "eos_token", clipEnd, "pad_token", clipEnd)
-	spec := Spec{Kind: BPE, Pipeline: clipPipeline()}
-	if err := h.bpeVocab(&spec); err != nil {
-		return Spec{}, err
-	}
-	if err := h.finish(&spec); err != nil {
-		return Spec{}, err
-	}
-	return spec, spec.frame("CLIPTokenizer", spec.BOS, spec.EOS)
-}
-
-// frame sets the template to one id before the text and one behind it.
-func (s *Spec) frame(class string, before, after int32) error {
-	if before == None || after == None {
-		return fmt.Errorf("tokenizer_config.json: %s has no token for the start or the end of a text", class)
-	}
-	s.Pipeline.Before, s.Pipeline.After = []int32{before}, []int32{after}
-	return nil
-}
-
-// bpeVocab reads tokens and merges from tokenizer.json, else from vocab.json and merges.txt.
-func (h *hfFiles) bpeVocab(s *Spec) error {
-	if h.file != nil {
-		s.Tokens, s.Types = h.file.Model.Vocab.tokens, h.file.Model.Vocab.types
-		s.Merges = h.file.Model.Merges
-		return nil
-	}
-	var v hfVocab
-	if err := h.readJSON("vocab.json", maxVocabFile, &v); err != nil {
-		return fmt.Errorf("no tokenizer.json, and reading the vocabulary: %w", err)
-	}
-	s.Tokens, s.Types = v.tokens, v.types
-	text, err := h.read("merges.txt", maxVocabFile)
-	if err != nil {
-		return fmt.Errorf("vocab.json needs the merges beside it: %w", err)
-	}
-	s.Merges, err = parseMerges(string(text))
-	return err
 }
 
 // parseMerges reads merges.txt: one merge per line, below a line with the version.

@@ -9,8 +9,12 @@ import (
 
 // hfTokenizer is tokenizer.json, the file of the tokenizers library.
 type hfTokenizer struct {
-	Added []hfAdded `json:"added_tokens"`
-	Model hfModel   `json:"model"`
+	Added        []hfAdded  `json:"added_tokens"`
+	Normalizer   *hfStep    `json:"normalizer"`
+	PreTokenizer *hfStep    `json:"pre_tokenizer"`
+	Post         *hfStep    `json:"post_processor"`
+	Padding      *hfPadding `json:"padding"`
+	Model        hfModel    `json:"model"`
 }
 
 // hfAdded is an added token with its id.
@@ -32,9 +36,17 @@ func (a *hfAdded) UnmarshalJSON(b []byte) error {
 
 // hfModel is its vocabulary and algorithm.
 type hfModel struct {
-	Type   string   `json:"type"` // may be missing in older files
-	Vocab  hfVocab  `json:"vocab"`
-	Merges hfMerges `json:"merges"`
+	Type         string   `json:"type"` // may be missing in older files
+	Vocab        hfVocab  `json:"vocab"`
+	Merges       hfMerges `json:"merges"`
+	UnkToken     string   `json:"unk_token"`
+	UnkID        *int32   `json:"unk_id"`
+	ByteFallback bool     `json:"byte_fallback"`
+	FuseUnk      bool     `json:"fuse_unk"`
+	IgnoreMerges bool     `json:"ignore_merges"`
+	EndOfWord    string   `json:"end_of_word_suffix"`
+	Continuing   string   `json:"continuing_subword_prefix"`
+	MaxChars     *int     `json:"max_input_chars_per_word"`
 }
 
 // hfVocab is a vocabulary: an object of ids by token, or a list of tokens with their scores.

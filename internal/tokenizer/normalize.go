@@ -12,13 +12,14 @@ import (
 // normalizer rewrites a text.
 type normalizer func(string) string
 
-func compileNormalizers(steps []Step) ([]normalizer, error) {
+// user holds the tokens that a SentencePiece normaliser leaves alone.
+func compileNormalizers(steps []Step, user *finder) ([]normalizer, error) {
 	if len(steps) > maxSteps {
 		return nil, fmt.Errorf("tokenizer: %d normalisers, at most %d are supported", len(steps), maxSteps)
 	}
 	var out []normalizer
 	for i := range steps {
-		n, err := compileNormalizer(&steps[i])
+		n, err := compileNormalizer(&steps[i], user)
 		if err != nil {
 			return nil, fmt.Errorf("tokenizer: normaliser %d: %w", i+1, err)
 		}
@@ -27,7 +28,7 @@ func compileNormalizers(steps []Step) ([]normalizer, error) {
 	return out, nil
 }
 
-func compileNormalizer(s *Step) (normalizer, error) {
+func compileNormalizer(s *Step, user *finder) (normalizer, error) {
 	switch s.Type {
 	case "NFC":
 		return func(text string) string { return normalForm(text, norm.NFC) }, nil
@@ -39,8 +40,6 @@ func compileNormalizer(s *Step) (normalizer, error) {
 		return func(text string) string { return normalForm(text, norm.NFKD) }, nil
 	case "Lowercase":
 		return lower, nil
-	case "PythonLowercase":
-		return pythonLower, nil
 	case "StripAccents":
 		return func(text string) string { return remove(text, marks) }, nil
 	case "Strip":
@@ -54,10 +53,18 @@ func compileNormalizer(s *Step) (normalizer, error) {
 		}, nil
 	case "Replace":
 		return compileReplace(s)
-	case "RemovePunctuation":
-		return removePunctuation, nil
+	case "Canonicalize":
+		return func(text string) string { return canonicalize(text, s) }, nil
 	case "BertNormalizer":
 		return func(text string) string { return bertNormalize(text, s) }, nil
+	case "Precompiled":
+		m, err := newCharsmap(s.Charsmap)
+		if err != nil {
+			return nil, err
+		}
+		return m.byGrapheme, nil
+	case "SentencePiece":
+		return compileSentencePiece(s, user)
 	}
 	return nil, fmt.Errorf("type %.40q is not supported", s.Type)
 }
@@ -136,76 +143,6 @@ func appendLower(dst []byte, r rune) []byte {
 		return append(dst, full...)
 	}
 	return utf8.AppendRune(dst, unicode.ToLower(r))
-}
-
-// pythonLower is Python's str.lower: the same, except that a sigma after a letter and before none is a final one.
-func pythonLower(text string) string {
-	if !strings.ContainsRune(text, 'Σ') {
-		return lower(text)
-	}
-	var b strings.Builder
-	for {
-		at := strings.IndexRune(text, 'Σ')
-		if at < 0 {
-			break
-		}
-		after := at + len("Σ")
-		b.WriteString(text[:at])
-		if casedBefore(b.String()) && !casedAfter(text[after:]) {
-			b.WriteRune('ς')
-		} else {
-			b.WriteRune('σ')
-		}
-		text = text[after:]
-	}
-	b.WriteString(text)
-	return lower(b.String())
-}
-
-func casedBefore(text string) bool {
-	for len(text) > 0 {
-		r, size := utf8.DecodeLastRuneInString(text)
-		if !caseIgnorable(r) {
-			return cased(r)
-		}
-		text = text[:len(text)-size]
-	}
-	return false
-}
-
-func casedAfter(text string) bool {
-	for _, r := range text {
-		if !caseIgnorable(r) {
-			return cased(r)
-		}
-	}
-	return false
-}
-
-// cased and caseIgnorable are the derived properties Cased and Case_Ignorable of the Unicode Standard, section 3.13.
-func cased(r rune) bool {
-	return unicode.In(r, unicode.Lu, unicode.Ll, unicode.Lt, unicode.Other_Lowercase, unicode.Other_Uppercase)
-}
-
-func caseIgnorable(r rune) bool {
-	return unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Lm, unicode.Sk) || strings.ContainsRune(wordMiddle, r)
-}
-
-// wordMiddle holds Word_Break = MidLetter, MidNumLet and Single_Quote.
-const wordMiddle = "':.\u00B7\u0387\u055F\u05F4\u2018\u2019\u2024\u2027\uFE13\uFE52\uFE55\uFF07\uFF0E\uFF1A"
-
-// removePunctuation deletes the 32 punctuation marks of ASCII (Python's string.punctuation).
-func removePunctuation(text string) string {
-	return strings.Map(func(r rune) rune {
-		if asciiPunctuation(r) {
-			return -1
-		}
-		return r
-	}, text)
-}
-
-func asciiPunctuation(r rune) bool {
-	return r > ' ' && r < 0x7F && !('0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z')
 }
 
 func remove(text string, table *unicode.RangeTable) string {

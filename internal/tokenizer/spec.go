@@ -59,6 +59,10 @@ type Spec struct {
 type Pipeline struct {
 	// Added tokens are found in the text before anything else looks at it.
 	Added []AddedToken `json:"added,omitempty"`
+	// LowercaseFirst puts the text in lower case, but for added tokens, before they are looked for (SiglipTokenizer).
+	LowercaseFirst bool `json:"lowercase_first,omitempty"`
+	// Prefix is put in front of the text, in which the same text becomes a space (SiglipTokenizer's "▁").
+	Prefix string `json:"prefix,omitempty"`
 	// Normalizers rewrite the text between added tokens, one after another.
 	Normalizers []Step `json:"normalizers,omitempty"`
 	// PreTokenizers cut the text into words, one after another. The algorithm sees one word at a time.
@@ -70,7 +74,9 @@ type Pipeline struct {
 	Continuing string `json:"continuing,omitempty"`
 	// ByteFallback spells unknown characters with the tokens <0x00> to <0xFF>.
 	ByteFallback bool `json:"byte_fallback,omitempty"`
-	// FuseUnk makes one unknown token of several in a row.
+	// SkipUnk leaves unknown characters out (BPE).
+	SkipUnk bool `json:"skip_unk,omitempty"`
+	// FuseUnk makes one unknown token of several in a row (BPE; Unigram always does).
 	FuseUnk bool `json:"fuse_unk,omitempty"`
 	// IgnoreMerges takes a word that is a token whole, whatever the merges say.
 	IgnoreMerges bool `json:"ignore_merges,omitempty"`
@@ -121,7 +127,8 @@ type Step struct {
 	CleanText    bool `json:"clean_text,omitempty"`    // BertNormalizer
 	CJK          bool `json:"cjk,omitempty"`           // BertNormalizer: spaces around each ideograph
 	StripAccents bool `json:"strip_accents,omitempty"` // BertNormalizer
-	Lowercase    bool `json:"lowercase,omitempty"`     // BertNormalizer
+	Lowercase    bool `json:"lowercase,omitempty"`     // BertNormalizer, Canonicalize
+	Underscores  bool `json:"underscores,omitempty"`   // Canonicalize: they become spaces
 
 	Replacement    string `json:"replacement,omitempty"`      // Metaspace: what stands for a space
 	Prepend        string `json:"prepend,omitempty"`          // Metaspace: always, first, never
@@ -131,16 +138,18 @@ type Step struct {
 
 	Charsmap []byte `json:"charsmap,omitempty"` // Precompiled, SentencePiece
 
-	DummyPrefix  bool `json:"dummy_prefix,omitempty"`  // SentencePiece: a space in front
-	DummySuffix  bool `json:"dummy_suffix,omitempty"`  // SentencePiece: the space goes behind
-	ExtraSpaces  bool `json:"extra_spaces,omitempty"`  // SentencePiece: remove them
-	EscapeSpaces bool `json:"escape_spaces,omitempty"` // SentencePiece: U+2581 for a space
+	// SentencePiece: a text put in front, whose tokens are dropped again, so that no dummy prefix touches the real text.
+	Shield       string `json:"shield,omitempty"`
+	DummyPrefix  bool   `json:"dummy_prefix,omitempty"`  // SentencePiece: a space in front
+	DummySuffix  bool   `json:"dummy_suffix,omitempty"`  // SentencePiece: the space goes behind
+	ExtraSpaces  bool   `json:"extra_spaces,omitempty"`  // SentencePiece: remove them
+	EscapeSpaces bool   `json:"escape_spaces,omitempty"` // SentencePiece: U+2581 for a space
 }
 
 // Limits on outside data. The largest vocabulary of the family is XLM-V's, with 901,629 tokens.
 const (
 	maxTokens     = 1 << 22
-	maxTokenBytes = 1 << 16
+	maxTokenBytes = 1 << 10
 	maxAdded      = 1 << 16
 	maxSteps      = 64
 )

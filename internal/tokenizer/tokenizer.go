@@ -1,8 +1,8 @@
 package tokenizer
 
 import (
-	"fmt"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -16,6 +16,7 @@ type Tokenizer struct {
 	split      []splitter
 	model      model
 	cache      *wordCache
+	shield     int       // ids at the start of every stretch that are dropped
 	scratch    sync.Pool // *scratch
 }
 
@@ -36,7 +37,7 @@ func New(spec Spec) (*Tokenizer, error) {
 	}
 	t := &Tokenizer{spec: spec, ids: ids, cache: newWordCache()}
 	t.scratch.New = func() any { return new(scratch) }
-	if t.normalize, err = compileNormalizers(spec.Pipeline.Normalizers); err != nil {
+	if t.normalize, err = compileNormalizers(spec.Pipeline.Normalizers, userDefined(&spec)); err != nil {
 		return nil, err
 	}
 	if t.split, err = compileSplitters(spec.Pipeline.PreTokenizers); err != nil {
@@ -44,6 +45,11 @@ func New(spec Spec) (*Tokenizer, error) {
 	}
 	if t.model, err = newModel(&spec, ids); err != nil {
 		return nil, err
+	}
+	for _, step := range spec.Pipeline.Normalizers {
+		if step.Shield != "" {
+			t.shield = len(t.model.encode(nil, t.normalizeText("")))
+		}
 	}
 	var raw, normalized []AddedToken
 	for _, added := range spec.Pipeline.Added {
@@ -60,10 +66,14 @@ func New(spec Spec) (*Tokenizer, error) {
 
 func newModel(spec *Spec, ids map[string]int32) (model, error) {
 	switch spec.Kind {
-	case BPE:
-		return newBPE(spec, ids)
+	case Unigram:
+		return newUnigram(spec, ids)
+	case WordPiece:
+		return newWordPiece(spec, ids)
+	case SentencePieceUnigram, SentencePieceBPE:
+		return newSentencePiece(spec, ids)
 	}
-	return nil, fmt.Errorf("tokenizer: kind %s is not supported", spec.Kind)
+	return newBPE(spec, ids)
 }
 
 // Encode returns the ids of text between those of the template, however many they are.
@@ -156,6 +166,12 @@ func (t *Tokenizer) EncodeBatch(texts []string, maxLen int) Batch {
 // appendText appends the ids of text, added tokens included.
 func (t *Tokenizer) appendText(dst []int32, text string) []int32 {
 	text = validUTF8(text)
+	if p := &t.spec.Pipeline; p.Prefix != "" {
+		text = p.Prefix + strings.ReplaceAll(text, p.Prefix, " ")
+	}
+	if t.spec.Pipeline.LowercaseFirst {
+		text = t.lowerAround(text)
+	}
 	for start := 0; start < len(text); {
 		added, begin, end := t.raw.next(text, start)
 		if begin > start {
@@ -195,10 +211,28 @@ func (t *Tokenizer) appendWords(dst []int32, text string, atStart bool) []int32 
 		}
 		s.words, s.next = s.next, s.words
 	}
+	from := len(dst)
 	for _, w := range s.words {
 		dst = t.cache.encode(t.model, dst, w.text)
 	}
+	if n := len(dst) - from; t.shield > 0 && n >= t.shield {
+		dst = append(dst[:from], dst[from+t.shield:]...)
+	}
 	return dst
+}
+
+// lowerAround puts a text in lower case, but for the added tokens in it.
+func (t *Tokenizer) lowerAround(text string) string {
+	var b strings.Builder
+	for start := 0; start < len(text); {
+		added, begin, end := t.raw.next(text, start)
+		b.WriteString(lower(text[start:begin]))
+		if added != None {
+			b.WriteString(text[begin:end])
+		}
+		start = end
+	}
+	return b.String()
 }
 
 // putScratch gives the words back for the next text, unless a very long text has made them large.

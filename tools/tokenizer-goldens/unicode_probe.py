@@ -7,12 +7,13 @@ that unicode_tables.go turns into internal/tokenizer/tables.go:
     python unicode_probe.py /tmp/unicode.json
     go run unicode_tables.go /tmp/unicode.json ../../internal/tokenizer/tables.go
 
-Needs: tokenizers (tables.go was made with 0.23.3).
+Needs: tokenizers (tables.go was made with 0.23.3) and, for the grapheme clusters, regex (2026.11.15).
 """
 
 import json
 import sys
 
+import regex
 import tokenizers
 from tokenizers import Regex, normalizers, pre_tokenizers
 
@@ -52,6 +53,10 @@ def bert(**options):
     return normalizers.BertNormalizer(**{**off, **options})
 
 
+def grapheme(value):
+    return ranges(c for c in POINTS if regex.match(rf"\p{{Grapheme_Cluster_Break={value}}}", chr(c)))
+
+
 def punctuation():
     split = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
     return ranges(c for c in POINTS if len(split("a" + chr(c) + chr(c) + "a")) == 4)
@@ -72,7 +77,6 @@ def main():
         "tokenizers": tokenizers.__version__,
         "letter": regex_class(r"[^\p{L}]"),
         "number": regex_class(r"[^\p{N}]"),
-        "word": regex_class(r"[^\w]"),
         "punctuation": punctuation(),
         "bert_deleted": deleted_by(bert(clean_text=True)),
         "bert_mark": deleted_by(bert(strip_accents=True)),
@@ -81,6 +85,10 @@ def main():
         "nfkc": changed_by(normalizers.NFKC()),
         "nfkd": changed_by(normalizers.NFKD()),
         "reordered": reordered(),
+        "grapheme_control": grapheme("Control"),
+        "grapheme_extend": grapheme("Extend"),
+        "grapheme_spacing": grapheme("SpacingMark"),
+        "grapheme_prepend": grapheme("Prepend"),
     }
     with open(sys.argv[1], "w", encoding="ascii") as f:
         json.dump(answer, f)

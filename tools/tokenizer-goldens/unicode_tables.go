@@ -29,6 +29,10 @@ type probe struct {
 	NFKC        []mapping
 	NFKD        []mapping
 	Reordered   [][2]rune
+	Control     [][2]rune `json:"grapheme_control"`
+	Extend      [][2]rune `json:"grapheme_extend"`
+	Spacing     [][2]rune `json:"grapheme_spacing"`
+	Prepend     [][2]rune `json:"grapheme_prepend"`
 }
 
 type mapping struct {
@@ -60,6 +64,10 @@ func main() {
 	table(&b, "bertMarks", "is what BertNormalizer's strip_accents deletes after NFD", p.BertMark)
 	table(&b, "marks", "is what StripAccents deletes", p.Mark)
 	table(&b, "inert", "is what the library's older normalisation tables leave alone and x/text's do not", inert(p))
+	table(&b, "graphemeControl", "is Grapheme_Cluster_Break=Control", p.Control)
+	table(&b, "graphemeExtend", "is Grapheme_Cluster_Break=Extend", p.Extend)
+	table(&b, "graphemeSpacing", "is Grapheme_Cluster_Break=SpacingMark", p.Spacing)
+	table(&b, "graphemePrepend", "is Grapheme_Cluster_Break=Prepend", p.Prepend)
 	lower(&b, p.Lower)
 
 	out, err := format.Source(b.Bytes())
