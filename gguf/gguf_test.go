@@ -356,3 +356,17 @@ func assertRewritten(t *testing.T, f *File) {
 	trim := func(b []byte) []byte { return bytes.TrimRight(b, "\x00") }
 	assert.True(t, bytes.Equal(trim(want[8:]), trim(got.Bytes()[8:])), "%s rewritten differs", f.Name())
 }
+
+func BenchmarkOpenVocabulary(b *testing.B) {
+	path := testutil.Shared(b, "data", "gguf", "ggml-vocab-falcon.gguf")
+	for b.Loop() {
+		f, err := Open(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := f.Strings("tokenizer.ggml.tokens"); err != nil {
+			b.Fatal(err)
+		}
+		f.Close()
+	}
+}

@@ -29,6 +29,7 @@ type scanner struct {
 	r    *bufio.Reader
 	off  int64
 	err  error
+	zero [8]byte // what next returns after an error
 
 	tensorAt []int64 // where each tensor info starts
 }
@@ -42,22 +43,6 @@ func (s *scanner) fail(offset int64, field, format string, args ...any) {
 
 // rest returns how many bytes of the file are left.
 func (s *scanner) rest() int64 { return s.size - s.off }
-
-// bytes fills b.
-func (s *scanner) bytes(b []byte, field string) {
-	if s.err != nil {
-		return
-	}
-	if int64(len(b)) > s.rest() {
-		s.fail(s.off, field, "needs %d bytes, but only %d are left in the file", len(b), s.rest())
-		return
-	}
-	if _, err := io.ReadFull(s.r, b); err != nil {
-		s.err = readError(s.name, s.off, field, err)
-		return
-	}
-	s.off += int64(len(b))
-}
 
 // skip passes over n bytes, which are known to be there.
 func (s *scanner) skip(n int64, field string) {
@@ -80,23 +65,28 @@ func readError(name string, offset int64, field string, err error) error {
 	return fmt.Errorf("%s: at byte %d: reading %s: %w", name, offset, field, err)
 }
 
-func (s *scanner) uint8(field string) uint8 {
-	var b [1]byte
-	s.bytes(b[:], field)
-	return b[0]
+// next returns the next n bytes, at most 8, for use before anything else is read.
+func (s *scanner) next(n int, field string) []byte {
+	if s.err != nil {
+		return s.zero[:n]
+	}
+	if int64(n) > s.rest() {
+		s.fail(s.off, field, "needs %d bytes, but only %d are left in the file", n, s.rest())
+		return s.zero[:n]
+	}
+	b, err := s.r.Peek(n)
+	if err != nil {
+		s.err = readError(s.name, s.off, field, err)
+		return s.zero[:n]
+	}
+	s.off += int64(n)
+	_, _ = s.r.Discard(n) // they are there
+	return b
 }
 
-func (s *scanner) uint32(field string) uint32 {
-	var b [4]byte
-	s.bytes(b[:], field)
-	return binary.LittleEndian.Uint32(b[:])
-}
-
-func (s *scanner) uint64(field string) uint64 {
-	var b [8]byte
-	s.bytes(b[:], field)
-	return binary.LittleEndian.Uint64(b[:])
-}
+func (s *scanner) uint8(field string) uint8   { return s.next(1, field)[0] }
+func (s *scanner) uint32(field string) uint32 { return binary.LittleEndian.Uint32(s.next(4, field)) }
+func (s *scanner) uint64(field string) uint64 { return binary.LittleEndian.Uint64(s.next(8, field)) }
 
 // length reads the length of a string and checks that the file still holds so much.
 func (s *scanner) length(field string) int64 {
@@ -121,7 +111,11 @@ func (s *scanner) text(field string, limit int64) string {
 		return ""
 	}
 	b := make([]byte, n)
-	s.bytes(b, field)
+	if _, err := io.ReadFull(s.r, b); err != nil {
+		s.err = readError(s.name, s.off, field, err)
+		return ""
+	}
+	s.off += n
 	return string(b)
 }
 
@@ -160,13 +154,12 @@ func (f *File) parse() error {
 }
 
 func (f *File) parseHeader(s *scanner) (nTensors, nKeys int64) {
-	var m [len(magic)]byte
-	s.bytes(m[:], "magic")
-	if s.err == nil && string(m[:]) == "FUGG" {
-		s.fail(0, "magic", "%q: the file is byte-swapped (big-endian); convert it to little-endian", m[:])
-	}
-	if s.err == nil && string(m[:]) != magic {
-		s.fail(0, "magic", "%q, expected %q: this is not a GGUF file", m[:], magic)
+	switch m := string(s.next(len(magic), "magic")); {
+	case s.err != nil || m == magic:
+	case m == "FUGG":
+		s.fail(0, "magic", "%q: the file is byte-swapped (big-endian); convert it to little-endian", m)
+	default:
+		s.fail(0, "magic", "%q, expected %q: this is not a GGUF file", m, magic)
 	}
 	start := s.off
 	f.version = s.uint32("version")

@@ -1,7 +1,7 @@
 // Package half converts between float32 and the two 16-bit floating-point formats, IEEE binary16 and bfloat16.
 //
-// Widening is exact. Narrowing rounds to nearest, ties to even. A NaN stays a NaN with the bits of its payload that
-// fit, made quiet, as processors do.
+// Widening is exact. Narrowing rounds to nearest, ties to even, and makes a NaN quiet, with the bits of its payload that
+// fit.
 package half
 
 import (
@@ -14,20 +14,18 @@ const (
 	f32Quiet    = 0x00400000
 	f16Infinity = 0x7c00
 	f16Quiet    = 0x0200
+	f16Normal   = 0x38800000 // 2^-14 as a float32, the least normal binary16
+	f16Beyond   = 0x47800000 // 2^16 as a float32, which no rounding brings back
 )
 
 // FromF16 widens a binary16.
 func FromF16(h uint16) float32 {
-	sign := uint32(h&0x8000) << 16
-	rest := uint32(h & 0x7fff)
-	switch {
-	case rest > f16Infinity:
-		return math.Float32frombits(sign | f32Infinity | f32Quiet | rest<<13)
-	case rest == f16Infinity:
-		return math.Float32frombits(sign | f32Infinity)
-	}
 	// Moved to their places in a float32 the bits are 2^112 times too small (bias 127 against 15), subnormals too.
-	return math.Float32frombits(math.Float32bits(math.Float32frombits(rest<<13)*0x1p112) | sign)
+	bits := math.Float32bits(math.Float32frombits(uint32(h&0x7fff)<<13) * 0x1p112)
+	if bits >= f16Beyond { // the exponent of infinities and NaNs
+		bits |= f32Infinity
+	}
+	return math.Float32frombits(bits | uint32(h&0x8000)<<16)
 }
 
 // ToF16 narrows to a binary16.
@@ -38,10 +36,11 @@ func ToF16(f float32) uint16 {
 	switch {
 	case bits > f32Infinity:
 		return sign | f16Infinity | f16Quiet | uint16(bits>>13&0x3ff)
-	case bits >= 0x47800000: // 2^16 is beyond what rounding could bring back
+	case bits >= f16Beyond:
 		return sign | f16Infinity
-	case bits < 0x38800000: // under 2^-14 the result is subnormal or zero
-		// A float32 near 1/2 has steps of 2^-24, the very steps of a subnormal binary16: the addition rounds.
+	case bits < f16Normal:
+		// The result is subnormal or zero. A float32 near 1/2 has steps of 2^-24, the very steps of a subnormal
+		// binary16: the addition rounds.
 		return sign | uint16(math.Float32bits(math.Float32frombits(bits)+0.5)-math.Float32bits(0.5))
 	}
 	bits -= 112 << 23                 // the other bias
@@ -51,11 +50,7 @@ func ToF16(f float32) uint16 {
 
 // FromBF16 widens a bfloat16.
 func FromBF16(h uint16) float32 {
-	f := math.Float32frombits(uint32(h) << 16)
-	if f != f {
-		return math.Float32frombits(uint32(h)<<16 | f32Quiet)
-	}
-	return f
+	return math.Float32frombits(uint32(h) << 16)
 }
 
 // ToBF16 narrows to a bfloat16.

@@ -23,13 +23,8 @@ type entry struct {
 	begin, end uint64 // from the start of the data section
 }
 
-type header struct {
-	entries  []entry
-	metadata map[string]string
-}
-
 // parseHeader parses the header, which starts at byte 8 of the file called name.
-func parseHeader(b []byte, name string) (*header, error) {
+func parseHeader(b []byte, name string) ([]entry, error) {
 	if len(b) == 0 || b[0] != '{' {
 		return nil, checkpoint.Errorf(name, 8, "header", "does not begin with {: is this a safetensors file?")
 	}
@@ -37,23 +32,22 @@ func parseHeader(b []byte, name string) (*header, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &header{}
+	var entries []entry
 	err = p.object("header", func(key string) error {
 		if key == metadataName {
-			h.metadata = map[string]string{}
-			return p.strings(metadataName, h.metadata)
+			return p.strings(metadataName, map[string]string{}) // of no use here, but it must be what it should
 		}
-		if len(h.entries) == maxTensors {
+		if len(entries) == maxTensors {
 			return p.errorf("header", "more than %d tensors", maxTensors)
 		}
 		e, err := p.entry(key)
-		h.entries = append(h.entries, e)
+		entries = append(entries, e)
 		return err
 	})
 	if err == nil {
 		err = p.finish("header")
 	}
-	return h, err
+	return entries, err
 }
 
 // parser reads JSON strictly: UTF-8 only, no name twice in an object, no field but those that are expected, and whole

@@ -23,11 +23,10 @@ const (
 
 // File is an open safetensors file.
 type File struct {
-	name     string
-	file     *os.File // nil for NewReader
-	names    []string
-	tensors  map[string]*checkpoint.Tensor
-	metadata map[string]string
+	name    string
+	file    *os.File // nil for NewReader
+	names   []string
+	tensors map[string]*checkpoint.Tensor
 }
 
 // Open opens the file at path and reads its header.
@@ -65,12 +64,12 @@ func NewReader(r io.ReaderAt, size int64, name string) (*File, error) {
 	if err := readAt(r, header, 8, name); err != nil {
 		return nil, err
 	}
-	h, err := parseHeader(header, name)
+	entries, err := parseHeader(header, name)
 	if err != nil {
 		return nil, err
 	}
-	f := &File{name: name, tensors: make(map[string]*checkpoint.Tensor, len(h.entries)), metadata: h.metadata}
-	if err := f.place(r, h.entries, 8+int64(n), size); err != nil {
+	f := &File{name: name, tensors: make(map[string]*checkpoint.Tensor, len(entries))}
+	if err := f.place(r, entries, 8+int64(n), size); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -127,9 +126,6 @@ func (f *File) Tensor(name string) (*checkpoint.Tensor, bool) {
 	t, ok := f.tensors[name]
 	return t, ok
 }
-
-// Metadata returns what the file says in __metadata__, such as {"format": "pt"}.
-func (f *File) Metadata() map[string]string { return f.metadata }
 
 // Close closes the file. Closing twice is harmless.
 func (f *File) Close() error {

@@ -34,7 +34,6 @@ func TestReadFloat32(t *testing.T) {
 	f, err := read(append(file(header, 0), data...))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"f16", "bf16", "i32", "empty", "f64", "f32"}, f.Names())
-	assert.Equal(t, map[string]string{"format": "pt"}, f.Metadata())
 	inf := float32(math.Inf(1))
 	for name, want := range map[string][]float32{
 		"f16": {1, 0x1p-24, -inf}, "bf16": {1, -2, 0x1p-133, inf}, "f64": {1, inf}, "f32": {0.1}, "empty": {},
