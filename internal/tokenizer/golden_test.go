@@ -98,8 +98,28 @@ func TestExtraLines(t *testing.T) {
 	}
 	for _, item := range strings.Split(list, ",") {
 		part := strings.Split(item, "=")
-		t.Run(part[0], func(t *testing.T) { compare(t, fromFolder(t, part[1]), readGoldens(t, part[2])) })
+		t.Run(part[0], func(t *testing.T) {
+			read := fromFolder
+			if strings.HasSuffix(part[1], ".model") {
+				read = fromSPM
+			}
+			compare(t, read(t, part[1]), readGoldens(t, part[2]))
+		})
 	}
+}
+
+// fromSPM makes the tokeniser that the sentencepiece library makes of a model.
+func fromSPM(t testing.TB, path string) *Tokenizer {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	m, err := parseSPM(data)
+	require.NoError(t, err)
+	spec, err := m.spec()
+	require.NoError(t, err)
+	tok, err := New(spec)
+	require.NoError(t, err)
+	return tok
 }
 
 // TestCaptions compares with published ids of 2,500 captions.

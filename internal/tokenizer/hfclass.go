@@ -235,9 +235,11 @@ func hfSiglip(h *hfFiles) (Spec, error) {
 	}
 	p := &spec.Pipeline
 	p.Normalizers[0].Shield = unk
-	p.Normalizers = []Step{{Type: "Canonicalize"}, p.Normalizers[0]}
+	p.Normalizers = []Step{{Type: "RemovePunctuation"}, {Type: "PythonSpaces"}, p.Normalizers[0]}
+	if c.Lowercase == nil || *c.Lowercase {
+		p.Normalizers = append([]Step{{Type: "PythonLowercase"}}, p.Normalizers...)
+	}
 	p.Prefix = spaceMark
-	p.LowercaseFirst = c.Lowercase == nil || *c.Lowercase
 	p.OneEOS = true
 	// The model's own types decide what text may become; the special tokens don't change them.
 	types := slices.Clone(spec.Types)

@@ -53,8 +53,12 @@ func compileNormalizer(s *Step, user *finder) (normalizer, error) {
 		}, nil
 	case "Replace":
 		return compileReplace(s)
-	case "Canonicalize":
-		return func(text string) string { return canonicalize(text, s) }, nil
+	case "PythonLowercase":
+		return pythonLower, nil
+	case "RemovePunctuation":
+		return func(text string) string { return removePunctuation(text, s.Underscores) }, nil
+	case "PythonSpaces":
+		return pythonSpaces, nil
 	case "BertNormalizer":
 		return func(text string) string { return bertNormalize(text, s) }, nil
 	case "Precompiled":

@@ -6,22 +6,17 @@ import (
 	"unicode/utf8"
 )
 
-// canonicalize is big_vision's preparation of a text, as SiglipTokenizer and open_clip have it in Python: without
-// ASCII punctuation, in lower case, with single spaces.
-func canonicalize(text string, s *Step) string {
-	text = strings.Map(func(r rune) rune {
+// removePunctuation deletes ASCII punctuation; underscores may become spaces instead (open_clip).
+func removePunctuation(text string, underscores bool) string {
+	return strings.Map(func(r rune) rune {
 		switch {
-		case r == '_' && s.Underscores:
+		case r == '_' && underscores:
 			return ' '
 		case asciiPunctuation(r):
 			return -1
 		}
 		return r
 	}, text)
-	if s.Lowercase {
-		text = pythonLower(text)
-	}
-	return pythonSpaces(text)
 }
 
 // asciiPunctuation is Python's string.punctuation.

@@ -112,9 +112,9 @@ func (p *sentencePiece) bestPieces(text string) []piece {
 	for i := range best {
 		best[i].start = -1
 	}
-	improve := func(end int, score float64, id int32, start int) {
-		if n := &best[end]; n.start < 0 || score > float64(n.score) {
-			*n = node{float32(score), id, start}
+	improve := func(end int, score float32, id int32, start int) {
+		if n := &best[end]; n.start < 0 || score > n.score {
+			*n = node{score, id, start}
 		}
 	}
 	unkScore := p.least - unkPenalty
@@ -124,11 +124,11 @@ func (p *sentencePiece) bestPieces(text string) []piece {
 		known := false
 		for end := at + size; end <= len(text) && end-at <= p.longest[text[at]]; {
 			if id, ok := p.ids[text[at:end]]; ok && p.types[id] != Unused {
-				score := float64(p.scores[id])
+				score := p.scores[id]
 				if p.types[id] == UserDefined {
-					score = float64(float32(end-at)*p.greatest) - 0.1
+					score = float32(float64(float32(end-at)*p.greatest) - 0.1)
 				}
-				improve(end, score+float64(here), id, at)
+				improve(end, score+here, id, at)
 				known = known || end == at+size
 			}
 			if end == len(text) {
@@ -138,7 +138,7 @@ func (p *sentencePiece) bestPieces(text string) []piece {
 			end += next
 		}
 		if !known {
-			improve(at+size, float64(unkScore+here), p.unk, at)
+			improve(at+size, unkScore+here, p.unk, at)
 		}
 		at += size
 	}

@@ -59,8 +59,6 @@ type Spec struct {
 type Pipeline struct {
 	// Added tokens are found in the text before anything else looks at it.
 	Added []AddedToken `json:"added,omitempty"`
-	// LowercaseFirst puts the text in lower case, but for added tokens, before they are looked for (SiglipTokenizer).
-	LowercaseFirst bool `json:"lowercase_first,omitempty"`
 	// Prefix is put in front of the text, in which the same text becomes a space (SiglipTokenizer's "▁").
 	Prefix string `json:"prefix,omitempty"`
 	// Normalizers rewrite the text between added tokens, one after another.
@@ -127,8 +125,8 @@ type Step struct {
 	CleanText    bool `json:"clean_text,omitempty"`    // BertNormalizer
 	CJK          bool `json:"cjk,omitempty"`           // BertNormalizer: spaces around each ideograph
 	StripAccents bool `json:"strip_accents,omitempty"` // BertNormalizer
-	Lowercase    bool `json:"lowercase,omitempty"`     // BertNormalizer, Canonicalize
-	Underscores  bool `json:"underscores,omitempty"`   // Canonicalize: they become spaces
+	Lowercase    bool `json:"lowercase,omitempty"`     // BertNormalizer
+	Underscores  bool `json:"underscores,omitempty"`   // RemovePunctuation: they become spaces
 
 	Replacement    string `json:"replacement,omitempty"`      // Metaspace: what stands for a space
 	Prepend        string `json:"prepend,omitempty"`          // Metaspace: always, first, never

@@ -169,9 +169,6 @@ func (t *Tokenizer) appendText(dst []int32, text string) []int32 {
 	if p := &t.spec.Pipeline; p.Prefix != "" {
 		text = p.Prefix + strings.ReplaceAll(text, p.Prefix, " ")
 	}
-	if t.spec.Pipeline.LowercaseFirst {
-		text = t.lowerAround(text)
-	}
 	for start := 0; start < len(text); {
 		added, begin, end := t.raw.next(text, start)
 		if begin > start {
@@ -219,20 +216,6 @@ func (t *Tokenizer) appendWords(dst []int32, text string, atStart bool) []int32 
 		dst = append(dst[:from], dst[from+t.shield:]...)
 	}
 	return dst
-}
-
-// lowerAround puts a text in lower case, but for the added tokens in it.
-func (t *Tokenizer) lowerAround(text string) string {
-	var b strings.Builder
-	for start := 0; start < len(text); {
-		added, begin, end := t.raw.next(text, start)
-		b.WriteString(lower(text[start:begin]))
-		if added != None {
-			b.WriteString(text[begin:end])
-		}
-		start = end
-	}
-	return b.String()
 }
 
 // putScratch gives the words back for the next text, unless a very long text has made them large.

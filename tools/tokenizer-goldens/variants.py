@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Trains small tokenisers of every kind that the checkpoints use, and of what may come with them, into folders:
+
+    python variants.py OUT
+
+Each folder is a checkpoint for AutoTokenizer (config.json and tokenizer files) or holds a spiece.model for the
+sentencepiece library. goldens.py makes their lines.
+"""
+
+import collections
+import json
+import os
+import sys
+
+import sentencepiece
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+import texts
+
+CORPUS = [line for line in texts.lines(6000, "variants") if "<unk>" not in line and "</s>" not in line]
+
+
+def common(lines, count):
+    """The lines without their rare characters, for trainers that want a token for every character."""
+    seen = collections.Counter("".join(lines))
+    keep = {c for c, _ in seen.most_common(count)}
+    return ["".join(c for c in line if c in keep) for line in lines]
+
+
+def save_tokenizer(out, name, tokenizer, config=None, model_type="clip"):
+    folder = os.path.join(out, name)
+    os.makedirs(folder, exist_ok=True)
+    tokenizer.save(os.path.join(folder, "tokenizer.json"))
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump({"model_type": model_type}, f)
+    with open(os.path.join(folder, "tokenizer_config.json"), "w") as f:
+        json.dump({"tokenizer_class": "PreTrainedTokenizerFast", **(config or {})}, f)
+
+
+def byte_level(out):
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=900, special_tokens=["<s>", "</s>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    t.post_processor = processors.RobertaProcessing(("</s>", 1), ("<s>", 0))
+    save_tokenizer(out, "bytelevel", t, {"padding_side": "left", "pad_token": "</s>"})
+
+
+def bpe_suffix(out):
+    t = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>", fuse_unk=False))
+    t.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase(), normalizers.Strip()])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation(behavior="contiguous")])
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=700, special_tokens=["<unk>", "<pad>"], end_of_word_suffix="</w>", limit_alphabet=150))
+    save_tokenizer(out, "bpe-suffix", t)
+
+
+def bpe_fused(out):
+    t = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, continuing_subword_prefix="##"))
+    t.normalizer = normalizers.NFKC()
+    t.pre_tokenizer = pre_tokenizers.Split(" ", behavior="merged_with_next")
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=700, special_tokens=["<unk>"], continuing_subword_prefix="##", limit_alphabet=120))
+    # Added tokens of every sort.
+    t.add_tokens([AddedToken("cat", single_word=True), AddedToken("PHOTO", normalized=True), AddedToken(" the", lstrip=True), "<b>"])
+    t.add_special_tokens([AddedToken("<mask>", lstrip=True), AddedToken("[SEP]", rstrip=True)])
+    save_tokenizer(out, "bpe-fused", t)
+
+
+def unigram(out):
+    t = Tokenizer(models.Unigram())
+    t.normalizer = normalizers.Sequence([normalizers.Replace("``", '"'), normalizers.NFKD(), normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip(left=False)])
+    t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    t.train_from_iterator(common(CORPUS, 300), trainers.UnigramTrainer(vocab_size=900, special_tokens=["<unk>", "</s>"], unk_token="<unk>", shrinking_factor=0.6))
+    t.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    save_tokenizer(out, "unigram", t, {"eos_token": "</s>", "model_input_names": ["input_ids"]}, model_type="siglip")
+
+
+def wordpiece(out, name, config):
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    t.normalizer = normalizers.BertNormalizer(lowercase=False)
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    t.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=900, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], limit_alphabet=300))
+    save_tokenizer(out, name, t, config, model_type="align")
+
+
+def spm(out, name, **options):
+    folder = os.path.join(out, name)
+    os.makedirs(folder, exist_ok=True)
+    defaults = dict(vocab_size=900, character_coverage=0.98, hard_vocab_limit=False, minloglevel=2)
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(common(CORPUS, 400)), model_prefix=os.path.join(folder, "spiece"), **{**defaults, **options}
+    )
+
+
+def main():
+    out = sys.argv[1]
+    byte_level(out)
+    bpe_suffix(out)
+    bpe_fused(out)
+    unigram(out)
+    wordpiece(out, "bert-cased", {"tokenizer_class": "BertTokenizer", "do_lower_case": False})
+    wordpiece(out, "bert-accents", {"tokenizer_class": "BertTokenizerFast", "strip_accents": False, "tokenize_chinese_chars": False})
+    symbols = ["<b>", "猫", "the cat", "ﬁne"]
+    spm(out, "spm-unigram-user", user_defined_symbols=symbols)
+    spm(out, "spm-bpe-user", model_type="bpe", user_defined_symbols=symbols)
+    spm(out, "spm-unigram-bytes", byte_fallback=True, normalization_rule_name="nmt_nfkc_cf", vocab_size=1100)
+    spm(out, "spm-bpe-bytes", model_type="bpe", byte_fallback=True, normalization_rule_name="identity", vocab_size=1100)
+    spm(out, "spm-suffix", treat_whitespace_as_suffix=True, remove_extra_whitespaces=False)
+    spm(out, "spm-plain", add_dummy_prefix=False, remove_extra_whitespaces=False, normalization_rule_name="nfkc")
+    spm(out, "spm-char", model_type="char", vocab_size=400)
+
+
+if __name__ == "__main__":
+    main()
