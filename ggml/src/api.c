@@ -217,7 +217,7 @@ int32_t clipgo_run(clipgo_context *context, const clipgo_run_args *args, const v
     CHECK_POINTER(context);
     CHECK_STRUCT(args);
     CHECK_FLAGS(args, 0u);
-    CHECK_POINTER(in);
+    if (in_bytes > 0) CHECK_POINTER(in);
     CHECK_POINTER(out);
     if (in_bytes > 0 && out_bytes > 0 && overlap(in, in_bytes, out, out_bytes))
         return fail(err, CLIPGO_ERR_ARGUMENT, 0, "in and out overlap");
