@@ -68,6 +68,53 @@ clipgo_op *model_op(model *m, uint32_t kind, int32_t dst) {
     return op;
 }
 
+enum { F32 = CLIPGO_F32, I32 = CLIPGO_I32, IN = CLIPGO_INPUT, OUT = CLIPGO_OUTPUT, TMP = CLIPGO_TEMPORARY };
+
+void model_every_kind(model *m) {
+    model_init(m, 1);
+    int32_t ids = model_value(m, I32, IN, 1, 0, 1), count = model_value(m, I32, IN, 0, 1, 1);
+    int32_t image = model_value(m, F32, IN, 0, 3 * 8, 8), pixels = model_value(m, F32, IN, 0, 64, 3);
+    int32_t x = model_value(m, F32, OUT, 1, 0, 32);
+    clipgo_op *op = model_op(m, CLIPGO_OP_EMBED, x);
+    op->src[0] = ids, op->src[1] = ids, op->f[0] = 1;
+    for (int i = 0; i < 2; i++) op->w[i] = model_tensor(m, 1, 10, 32, 1);
+    op->w[2] = model_tensor(m, 0, 1, 32, 1);
+    static const int32_t window[] = {0, 3, 8, 8, 4, 4, 4, 0, 0, 2, 2};
+    op = model_op(m, CLIPGO_OP_IM2COL, model_value(m, F32, OUT, 0, 4, 48));
+    op->src[0] = image;
+    memcpy(op->i, window, sizeof window);
+    op = model_op(m, CLIPGO_OP_DWCONV, model_value(m, F32, OUT, 0, 4, 3));
+    op->src[0] = pixels;
+    memcpy(op->i, window, sizeof window);
+    op->w[0] = model_tensor(m, 0, 3, 16, 1), op->w[1] = model_tensor(m, 0, 1, 3, 1);
+    op = model_op(m, CLIPGO_OP_CONCAT, model_value(m, F32, OUT, 1, 2, 32));
+    op->src[0] = x, op->w[0] = model_tensor(m, 0, 2, 32, 1);
+    int32_t sum = model_value(m, F32, TMP, 1, 0, 32);
+    op = model_op(m, CLIPGO_OP_ADD, sum);
+    op->src[0] = x, op->w[0] = model_tensor(m, 0, 7, 32, 1);
+    op = model_op(m, CLIPGO_OP_MUL, model_value(m, F32, OUT, 1, 0, 32));
+    op->src[0] = x, op->src[1] = sum;
+    op = model_op(m, CLIPGO_OP_ACT, model_value(m, F32, OUT, 1, 0, 32));
+    op->src[0] = sum, op->i[0] = CLIPGO_ACT_SILU;
+    int32_t normed = model_value(m, F32, TMP, 1, 0, 32);
+    op = model_op(m, CLIPGO_OP_NORM, normed);
+    op->src[0] = sum, op->f[0] = 1e-5f;
+    op->w[0] = op->w[1] = model_tensor(m, 0, 1, 32, 1);
+    op = model_op(m, CLIPGO_OP_L2NORM, model_value(m, F32, OUT, 1, 0, 32));
+    op->src[0] = sum, op->f[0] = 1e-12f;
+    int32_t qkv = model_value(m, F32, TMP, 1, 0, 96), gate = model_value(m, F32, IN, 1, 0, 96);
+    op = model_op(m, CLIPGO_OP_LINEAR, qkv);
+    op->src[0] = normed, op->src[1] = op->src[2] = gate, op->i[1] = 3;
+    for (int t = 0; t < 3; t++) op->w[t] = model_tensor(m, 8, 32, 32, 1), op->w[3 + t] = model_tensor(m, 0, 1, 32, 1);
+    op->w[6] = model_tensor(m, 0, 1, 96, 1);
+    int32_t mixed = model_value(m, F32, TMP, 1, 0, 32);
+    op = model_op(m, CLIPGO_OP_ATTENTION, mixed);
+    op->src[0] = op->src[1] = op->src[2] = qkv, op->src[3] = count;
+    op->i[0] = 4, op->i[2] = 32, op->i[3] = 64, op->i[4] = 8, op->i[5] = 1, op->f[0] = 0.1f;
+    op = model_op(m, CLIPGO_OP_SELECT, model_value(m, F32, OUT, 0, 1, 32));
+    op->src[0] = mixed, op->src[1] = count, op->i[0] = 2;
+}
+
 static uint64_t elements(const clipgo_value *v, uint32_t batch, uint32_t rows) {
     return batch * ((uint64_t)v->row_scale * rows + v->row_add) * v->width;
 }

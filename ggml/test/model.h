@@ -28,6 +28,9 @@ int32_t model_value(model *m, uint32_t kind, uint32_t role, uint32_t row_scale, 
 /* An op without sources or tensors, to be filled in. */
 clipgo_op *model_op(model *m, uint32_t kind, int32_t dst);
 
+/* A right program with an op of every kind: ops[i] is of kind i + 1. */
+void model_every_kind(model *m);
+
 /* Bytes of all values of a role, as they lie in a caller's buffer. */
 uint64_t model_bytes(const model *m, uint32_t role, uint32_t batch, uint32_t rows);
 
