@@ -22,6 +22,7 @@ type bpe struct {
 	unk        int32
 	fuseUnk    bool
 	wholeWords bool // ignore_merges
+	controls   map[string]int32
 
 	scratch sync.Pool // *bpeScratch
 }
@@ -30,6 +31,14 @@ func newBPE(spec *Spec, ids map[string]int32) (*bpe, error) {
 	p := &spec.Pipeline
 	b := &bpe{ids: ids, continuing: p.Continuing, endOfWord: p.EndOfWord, unk: spec.Unk, fuseUnk: p.FuseUnk, wholeWords: p.IgnoreMerges}
 	b.scratch.New = func() any { return new(bpeScratch) }
+	if p.WholeControls {
+		b.controls = map[string]int32{}
+		for id, kind := range spec.Types {
+			if kind == Control {
+				b.controls[spec.Tokens[id]] = int32(id)
+			}
+		}
+	}
 	if p.SkipUnk {
 		b.unk = None
 	}
@@ -105,6 +114,9 @@ type bpeScratch struct {
 }
 
 func (b *bpe) encode(dst []int32, word string) []int32 {
+	if id, ok := b.controls[word]; ok {
+		return append(dst, id)
+	}
 	if b.wholeWords {
 		if id, ok := b.whole(word); ok {
 			return append(dst, id)

@@ -100,12 +100,25 @@ func TestExtraLines(t *testing.T) {
 		part := strings.Split(item, "=")
 		t.Run(part[0], func(t *testing.T) {
 			read := fromFolder
+			if strings.HasPrefix(part[1], "open_clip:") {
+				read = fromOpenCLIP
+			}
 			if strings.HasSuffix(part[1], ".model") {
 				read = fromSPM
 			}
 			compare(t, read(t, part[1]), readGoldens(t, part[2]))
 		})
 	}
+}
+
+// fromOpenCLIP makes open_clip's SimpleTokenizer with a way to clean texts: "open_clip:lower".
+func fromOpenCLIP(t testing.TB, name string) *Tokenizer {
+	t.Helper()
+	spec, err := OpenCLIP(OpenCLIPOptions{Clean: strings.TrimPrefix(name, "open_clip:")})
+	require.NoError(t, err)
+	tok, err := New(spec)
+	require.NoError(t, err)
+	return tok
 }
 
 // fromSPM makes the tokeniser that the sentencepiece library makes of a model.
@@ -202,6 +215,23 @@ func TestCheckpoints(t *testing.T) {
 			b := tok.EncodeBatch(e.Texts, 0)
 			require.Equal(t, e.IDs, b.IDs)
 			require.Equal(t, e.Mask, b.Mask)
+		})
+	}
+}
+
+// TestOpenCLIPCheckpoints compares open_clip's rows, which are padded to the context.
+func TestOpenCLIPCheckpoints(t *testing.T) {
+	for _, name := range []string{"openclip-vit-quickgelu", "openclip-vit-custom-text", "openclip-coca"} {
+		t.Run(name, func(t *testing.T) {
+			e := readExpected(t, name)
+			length := len(e.IDs[0])
+			spec, err := OpenCLIP(OpenCLIPOptions{ContextLength: length})
+			require.NoError(t, err)
+			tok, err := New(spec)
+			require.NoError(t, err)
+			b := tok.EncodeBatch(e.Texts, length)
+			require.Equal(t, e.IDs, b.IDs)
+			require.Nil(t, b.Mask)
 		})
 	}
 }

@@ -239,7 +239,7 @@ func hfSiglip(h *hfFiles) (Spec, error) {
 	if c.Lowercase == nil || *c.Lowercase {
 		p.Normalizers = append([]Step{{Type: "PythonLowercase"}}, p.Normalizers...)
 	}
-	p.Prefix = spaceMark
+	p.Clean = []Step{{Type: "Replace", Pattern: spaceMark, Content: " "}, {Type: "Prepend", Content: spaceMark}}
 	p.OneEOS = true
 	// The model's own types decide what text may become; the special tokens don't change them.
 	types := slices.Clone(spec.Types)

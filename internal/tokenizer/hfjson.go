@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -53,7 +54,8 @@ type hfModel struct {
 type hfVocab struct {
 	tokens []string
 	types  []TokenType // nil unless an id has no token
-	scores []float64   // of a list
+	scores []float64   // of a list, as Python reads them
+	rust   []float64   // the same as the tokenizers library reads them
 }
 
 func (v *hfVocab) UnmarshalJSON(b []byte) error {
@@ -128,18 +130,49 @@ func (v *hfVocab) readObject(d *json.Decoder) error {
 func (v *hfVocab) readList(d *json.Decoder) error {
 	for d.More() {
 		var token string
-		var score float64
-		if err := d.Decode(&[]any{&token, &score}); err != nil {
+		var number json.Number
+		if err := d.Decode(&[]any{&token, &number}); err != nil {
 			return fmt.Errorf("vocab: entry %d: %w", len(v.tokens), err)
+		}
+		score, err := number.Float64()
+		if err != nil {
+			return fmt.Errorf("vocab: entry %d has the score %.40q, expected a number", len(v.tokens), number)
 		}
 		if len(v.tokens) == maxTokens {
 			return fmt.Errorf("vocab: more than %d tokens", maxTokens)
 		}
 		v.tokens = append(v.tokens, token)
 		v.scores = append(v.scores, score)
+		v.rust = append(v.rust, rustFloat(string(number), score))
 	}
 	return nil
 }
+
+// rustFloat reads a number as Rust's serde_json does, which may be off by one in the last place: the digits as an
+// integer, rounded, then divided by a power of ten, rounded again. It matters where two ways to cut a word have the same
+// sum but for rounding, as in a run of one letter. Numbers in other notations than -12.34 are left as they are.
+func rustFloat(number string, exact float64) float64 {
+	digits, negative := strings.CutPrefix(number, "-")
+	whole, fraction, _ := strings.Cut(digits, ".")
+	significand, err := strconv.ParseUint(whole+fraction, 10, 64)
+	if err != nil || len(fraction) >= len(powersOfTen) {
+		return exact
+	}
+	f := float64(significand) / powersOfTen[len(fraction)]
+	if negative {
+		f = -f
+	}
+	return f
+}
+
+// powersOfTen are those that float64 holds exactly.
+var powersOfTen = func() (out [23]float64) {
+	out[0] = 1
+	for i := 1; i < len(out); i++ {
+		out[i] = out[i-1] * 10
+	}
+	return out
+}()
 
 // hfMerges is a list of merges, each "left right" or ["left", "right"].
 type hfMerges []string

@@ -186,7 +186,7 @@ func (f *hfTokenizer) spec() (Spec, error) {
 		p.Continuing = m.Continuing
 		p.SkipUnk = m.UnkToken == ""
 	case "Unigram":
-		s.Kind, s.Scores = Unigram, m.Vocab.scores
+		s.Kind, s.Scores = Unigram, m.Vocab.rust
 		p.ByteFallback = m.ByteFallback
 		if m.UnkID != nil {
 			s.Unk = *m.UnkID

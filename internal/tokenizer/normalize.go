@@ -53,6 +53,10 @@ func compileNormalizer(s *Step, user *finder) (normalizer, error) {
 		}, nil
 	case "Replace":
 		return compileReplace(s)
+	case "Ftfy":
+		return fixText, nil
+	case "HTMLUnescape":
+		return unescapeHTML, nil
 	case "PythonLowercase":
 		return pythonLower, nil
 	case "RemovePunctuation":

@@ -20,12 +20,14 @@ var scanners = map[string]scanner{
 	clipWord: scanCLIP,
 	// Older files of the same class.
 	`'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`: scanCLIPWord,
-	gpt2Word: scanGPT2,
+	gpt2Word:     scanGPT2,
+	openCLIPWord: scanOpenCLIP,
 }
 
 const (
-	clipWord = `<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`
-	gpt2Word = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
+	clipWord     = `<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`
+	openCLIPWord = `(?i)<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`
+	gpt2Word     = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 )
 
 func scannerFor(regex string) (scanner, error) {
@@ -144,6 +146,36 @@ func scanCLIPWord(text string) int {
 		return size
 	}
 	return size + run(text[size:], c)
+}
+
+// scanOpenCLIP is scanCLIP with open_clip's special tokens and without regard to case.
+func scanOpenCLIP(text string) int {
+	for _, special := range [...]string{openCLIPStart, openCLIPEnd} {
+		if len(text) >= len(special) && strings.EqualFold(text[:len(special)], special) {
+			return len(special)
+		}
+	}
+	if text[0] == '\'' {
+		for _, ending := range [...]string{"s", "t", "re", "ve", "m", "ll", "d"} {
+			if n := foldPrefix(text[1:], ending); n > 0 {
+				return 1 + n
+			}
+		}
+	}
+	return scanCLIPWord(text)
+}
+
+// foldPrefix returns the length of the start of text that equals an ASCII prefix but for case ("\u017F" is an s), or 0.
+func foldPrefix(text, prefix string) int {
+	n := 0
+	for _, want := range prefix {
+		r, size := utf8.DecodeRuneInString(text[n:])
+		if size == 0 || !strings.EqualFold(string(r), string(want)) {
+			return 0
+		}
+		n += size
+	}
+	return n
 }
 
 func scanGPT2(text string) int {

@@ -57,10 +57,10 @@ type Spec struct {
 
 // Pipeline says what happens to a text before and after the algorithm of Kind.
 type Pipeline struct {
-	// Added tokens are found in the text before anything else looks at it.
+	// Clean rewrites the whole text before anything else looks at it, with the steps of Normalizers.
+	Clean []Step `json:"clean,omitempty"`
+	// Added tokens are cut out of the text.
 	Added []AddedToken `json:"added,omitempty"`
-	// Prefix is put in front of the text, in which the same text becomes a space (SiglipTokenizer's "▁").
-	Prefix string `json:"prefix,omitempty"`
 	// Normalizers rewrite the text between added tokens, one after another.
 	Normalizers []Step `json:"normalizers,omitempty"`
 	// PreTokenizers cut the text into words, one after another. The algorithm sees one word at a time.
@@ -78,6 +78,8 @@ type Pipeline struct {
 	FuseUnk bool `json:"fuse_unk,omitempty"`
 	// IgnoreMerges takes a word that is a token whole, whatever the merges say.
 	IgnoreMerges bool `json:"ignore_merges,omitempty"`
+	// WholeControls takes a word that is a control token whole, whatever the merges say (open_clip).
+	WholeControls bool `json:"whole_controls,omitempty"`
 	// MaxWordRunes is the length in code points from which a word is unknown (WordPiece; 0: no limit).
 	MaxWordRunes int `json:"max_word_runes,omitempty"`
 

@@ -2,7 +2,6 @@ package tokenizer
 
 import (
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -12,6 +11,7 @@ type Tokenizer struct {
 	ids        map[string]int32
 	raw        *finder // added tokens that are looked for in the text as given
 	normalized *finder // added tokens that are looked for in the normalised text
+	clean      []normalizer
 	normalize  []normalizer
 	split      []splitter
 	model      model
@@ -37,6 +37,9 @@ func New(spec Spec) (*Tokenizer, error) {
 	}
 	t := &Tokenizer{spec: spec, ids: ids, cache: newWordCache()}
 	t.scratch.New = func() any { return new(scratch) }
+	if t.clean, err = compileNormalizers(spec.Pipeline.Clean, newFinder(nil)); err != nil {
+		return nil, err
+	}
 	if t.normalize, err = compileNormalizers(spec.Pipeline.Normalizers, userDefined(&spec)); err != nil {
 		return nil, err
 	}
@@ -166,8 +169,8 @@ func (t *Tokenizer) EncodeBatch(texts []string, maxLen int) Batch {
 // appendText appends the ids of text, added tokens included.
 func (t *Tokenizer) appendText(dst []int32, text string) []int32 {
 	text = validUTF8(text)
-	if p := &t.spec.Pipeline; p.Prefix != "" {
-		text = p.Prefix + strings.ReplaceAll(text, p.Prefix, " ")
+	for _, clean := range t.clean {
+		text = clean(text)
 	}
 	for start := 0; start < len(text); {
 		added, begin, end := t.raw.next(text, start)

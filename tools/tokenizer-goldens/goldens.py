@@ -3,7 +3,8 @@
 
     python goldens.py sample  ../../internal/tokenizer/testdata
     python goldens.py lines   NAME FOLDER COUNT OUT.jsonl.gz
-        (FOLDER: a checkpoint for AutoTokenizer, or a file.model for sentencepiece)
+        (FOLDER: a checkpoint for AutoTokenizer, a file.model for sentencepiece, or open_clip:CLEAN for its
+        SimpleTokenizer, without the lines in which ftfy finds mojibake and those with characters newer than Python)
 
 Every line of a .jsonl.gz is [text, ids], the special ids included. transformers 5.23.0, tokenizers 0.23.3.
 """
@@ -12,6 +13,7 @@ import gzip
 import json
 import os
 import sys
+import unicodedata
 
 import texts
 
@@ -19,6 +21,18 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
 def encoder(folder):
+    if folder.startswith("open_clip:"):
+        import ftfy
+        from open_clip.tokenizer import SimpleTokenizer
+
+        tokenizer = SimpleTokenizer(clean=folder.removeprefix("open_clip:"))
+
+        def encode(text):
+            if any(unicodedata.category(c) == "Cn" for c in text) or ftfy.fix_text(text) != ftfy.fix_text(text, fix_encoding=False):
+                return None
+            return [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id]
+
+        return encode
     if folder.endswith(".model"):
         import sentencepiece
 
@@ -34,7 +48,9 @@ def write(path, lines, encode):
     # No time stamp in the file, so that the same lines give the same bytes.
     with open(path, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as f:
         for text in lines:
-            f.write(json.dumps([text, list(encode(text))], separators=(",", ":")).encode() + b"\n")
+            ids = encode(text)
+            if ids is not None:
+                f.write(json.dumps([text, list(ids)], separators=(",", ":")).encode() + b"\n")
 
 
 def main():

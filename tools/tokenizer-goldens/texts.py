@@ -27,6 +27,7 @@ CONTROL = ["\x00", "\x01", "\x07", "\x08", "\x1b[0m", "\x7f", "\x9f", "\u00ad", 
 SPECIALS = [
     "<|startoftext|>", "<|endoftext|>", "<|ENDOFTEXT|>", "<|StartOfText|>", "<|endoftext", "<|x|>", "<s>", "</s>", "<S>", "<pad>", "<unk>", "<UNK>",
     "<mask>", "[CLS]", "[SEP]", "[MASK]", "[cls]", "[UNK]", "[PAD]", "[DEC]", "<bos>", "<eos>", "<0x41>", "<0xFF>", "&amp;", "&lt;b&gt;", "<b>",
+    "<start_of_text>", "<End_Of_Text>", "&copy", "&notit;", "&#39;s", "&#x1F600;", "&#128", "&EACUTE;", "&Eacute;", "&nbsp;", "&amp;amp;quot;", "&SZLIG;", "don’t", "'ſ",
 ]
 BLOCKS = [
     (0x20, 0x7E), (0x20, 0x7E), (0xA0, 0x24F), (0x250, 0x36F), (0x370, 0x52F), (0x590, 0x6FF), (0x900, 0xDFF), (0xE00, 0x109F), (0x1100, 0x11FF),

@@ -81,13 +81,20 @@ def wordpiece(out, name, config):
     save_tokenizer(out, name, t, config, model_type="align")
 
 
-def spm(out, name, **options):
+def spm(out, name, file="spiece.model", config=None, **options):
     folder = os.path.join(out, name)
     os.makedirs(folder, exist_ok=True)
+    if config is not None:
+        with open(os.path.join(folder, "config.json"), "w") as f:
+            json.dump({"model_type": config.pop("model_type")}, f)
+        with open(os.path.join(folder, "tokenizer_config.json"), "w") as f:
+            json.dump(config, f)
     defaults = dict(vocab_size=900, character_coverage=0.98, hard_vocab_limit=False, minloglevel=2)
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(common(CORPUS, 400)), model_prefix=os.path.join(folder, "spiece"), **{**defaults, **options}
+        sentence_iterator=iter(common(CORPUS, 400)), model_prefix=os.path.join(folder, "m"), **{**defaults, **options}
     )
+    os.replace(os.path.join(folder, "m.model"), os.path.join(folder, file))
+    os.remove(os.path.join(folder, "m.vocab"))
 
 
 def main():
@@ -106,6 +113,31 @@ def main():
     spm(out, "spm-suffix", treat_whitespace_as_suffix=True, remove_extra_whitespaces=False)
     spm(out, "spm-plain", add_dummy_prefix=False, remove_extra_whitespaces=False, normalization_rule_name="nfkc")
     spm(out, "spm-char", model_type="char", vocab_size=400)
+
+    # The same through the classes of transformers, which read the files of a checkpoint.
+    gemma = dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity", vocab_size=1100, pad_id=0, eos_id=1, bos_id=2, unk_id=3)
+    spm(out, "class-siglip", config={"model_type": "siglip", "model_input_names": ["input_ids"]}, normalization_rule_name="nmt_nfkc_cf")
+    spm(out, "class-siglip-cased", config={"model_type": "siglip", "do_lower_case": False, "pad_token": "</s>", "additional_special_tokens": ["<b>"]})
+    spm(out, "class-gemma", "tokenizer.model", {"model_type": "siglip", "tokenizer_class": "GemmaTokenizer", "add_eos_token": True}, **gemma)
+    spm(out, "class-siglip2", "tokenizer.model", {"model_type": "siglip2", "tokenizer_class": "GemmaTokenizerFast", "add_bos_token": True}, **gemma)
+    spm(out, "class-tipsv2", "tokenizer.model", {"model_type": "tipsv2"}, **{**gemma, "normalization_rule_name": "nmt_nfkc"}, user_defined_symbols=symbols)
+    spm(out, "class-xlmr", "sentencepiece.bpe.model", {"model_type": "altclip", "tokenizer_class": "XLMRobertaTokenizer", "model_max_length": 77}, user_defined_symbols=symbols)
+    vocab_txt(out)
+
+
+def vocab_txt(out):
+    folder = os.path.join(out, "class-bert")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(out, "bert-cased", "tokenizer.json")) as f:
+        vocab = json.load(f)["model"]["vocab"]
+    with open(os.path.join(folder, "vocab.txt"), "w") as f:
+        f.writelines(token + "\n" for token in sorted(vocab, key=vocab.get))
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump({"model_type": "blip"}, f)
+    with open(os.path.join(folder, "special_tokens_map.json"), "w") as f:
+        json.dump({"cls_token": "[CLS]", "mask_token": {"content": "[MASK]", "lstrip": True, "normalized": True}}, f)
+    with open(os.path.join(folder, "added_tokens.json"), "w") as f:
+        json.dump({"[DEC]": len(vocab), "&amp;": len(vocab) + 1}, f)
 
 
 if __name__ == "__main__":
