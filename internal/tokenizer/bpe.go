@@ -14,7 +14,9 @@ type bpe struct {
 	ids    map[string]int32
 	merges pairTable
 
-	byteLevel  bool
+	byteLevel  bool             // symbols are bytes, in the byte-level alphabet
+	prefix     bool             // byte level: a word gets a space in front
+	gpt2       bool             // byte level: a word is cut once more, by GPT-2's expression
 	bytes      [2][2][256]int32 // byte level: the symbol of a byte, by whether it is [not the first][the last] of its word
 	fallback   *[256]int32      // the tokens <0x00> to <0xFF>, or nil
 	continuing string
@@ -22,6 +24,7 @@ type bpe struct {
 	unk        int32
 	fuseUnk    bool
 	wholeWords bool // ignore_merges
+	spaceCuts  bool // no merge joins anything with a spaceMark on its right but another one
 	controls   map[string]int32
 
 	scratch sync.Pool // *bpeScratch
@@ -50,7 +53,7 @@ func newBPE(spec *Spec, ids map[string]int32) (*bpe, error) {
 			if i != len(p.PreTokenizers)-1 {
 				return nil, fmt.Errorf("tokenizer: ByteLevel is pre-tokeniser %d of %d, expected last", i+1, len(p.PreTokenizers))
 			}
-			b.byteLevel = true
+			b.byteLevel, b.prefix, b.gpt2 = true, step.AddPrefixSpace, step.UseRegex
 		}
 	}
 	if p.ByteFallback {
@@ -77,14 +80,44 @@ func (b *bpe) id(token string) int32 {
 // readMerges fills the table of merges. Where a pair comes twice the last counts, as in the tokenizers library.
 func (b *bpe) readMerges(merges []string) error {
 	b.merges = newPairTable(len(merges))
+	b.spaceCuts = b.id(spaceMark) != None && b.continuing == "" && b.endOfWord == "" && !b.wholeWords
 	for rank, merge := range merges {
 		left, right, result := b.splitMerge(merge)
 		if result == None {
 			return fmt.Errorf("tokenizer: merge %d, %.80q, names a token that the vocabulary doesn't have", rank, merge)
 		}
+		if joinsAtSpace(merge) {
+			b.spaceCuts = false
+		}
 		b.merges.set(left, right, merged{rank: int32(rank), id: result})
 	}
 	return nil
+}
+
+// joinsAtSpace reports whether a merge may put a spaceMark behind something else.
+func joinsAtSpace(merge string) bool {
+	for at, r := range merge {
+		if r == ' ' && strings.HasPrefix(merge[at+1:], spaceMark) && !strings.HasSuffix(merge[:at], spaceMark) {
+			return true
+		}
+	}
+	return false
+}
+
+// cutAtSpaces hands on a word in parts that can be encoded one by one, with the same result: merges only join
+// neighbours. The vocabularies that follow SentencePiece get a whole text as one word, and parts can be remembered.
+func cutAtSpaces(ids []int32, w word, next sink) []int32 {
+	text := w.text
+	for {
+		start := len(text) - len(strings.TrimLeft(text, spaceMark))
+		at := strings.Index(text[start:], spaceMark)
+		if at < 0 {
+			break
+		}
+		ids = next(ids, word{text: text[:start+at]})
+		text = text[start+at:]
+	}
+	return next(ids, word{text: text})
 }
 
 // splitMerge returns the ids of the two halves of "left right" and of the token that they make. Tokens may hold spaces
@@ -114,6 +147,21 @@ type bpeScratch struct {
 }
 
 func (b *bpe) encode(dst []int32, word string) []int32 {
+	if b.prefix && !strings.HasPrefix(word, " ") {
+		word = " " + word
+	}
+	if !b.gpt2 {
+		return b.encodeWord(dst, word)
+	}
+	for word != "" {
+		n := scanGPT2(word) // matches any character, so that no word is left over
+		dst = b.encodeWord(dst, word[:n])
+		word = word[n:]
+	}
+	return dst
+}
+
+func (b *bpe) encodeWord(dst []int32, word string) []int32 {
 	if id, ok := b.controls[word]; ok {
 		return append(dst, id)
 	}

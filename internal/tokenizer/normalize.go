@@ -88,7 +88,28 @@ func compileReplace(s *Step) (normalizer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Regex == `\s+` && s.Content == " " {
+		return func(text string) string {
+			if singleSpaces(text) {
+				return text
+			}
+			return replaceMatches(text, match, " ")
+		}, nil
+	}
 	return func(text string) string { return replaceMatches(text, match, s.Content) }, nil
+}
+
+// singleSpaces reports that a text is ASCII whose only white space is single spaces, as most are.
+func singleSpaces(text string) bool {
+	space := false
+	for i := range len(text) {
+		c := text[i]
+		if c >= utf8.RuneSelf || asciiClass[c] == classSpace && (space || c != ' ') {
+			return false
+		}
+		space = c == ' '
+	}
+	return true
 }
 
 // replaceMatches writes content in place of every match.

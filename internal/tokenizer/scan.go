@@ -52,6 +52,9 @@ func oneRune(text string, is func(rune) bool) int {
 }
 
 func spaces(text string) int {
+	if text[0] < utf8.RuneSelf && asciiClass[text[0]] != classSpace {
+		return 0
+	}
 	return len(text) - len(strings.TrimLeftFunc(text, unicode.IsSpace))
 }
 
@@ -97,6 +100,9 @@ func classAt(text string) (class, int) {
 // run returns the length of the characters of one class at the start of text.
 func run(text string, of class) int {
 	n := 0
+	for n < len(text) && text[n] < utf8.RuneSelf && asciiClass[text[n]] == of {
+		n++
+	}
 	for n < len(text) {
 		c, size := classAt(text[n:])
 		if c != of {
@@ -126,6 +132,9 @@ func contraction(text string) int {
 }
 
 func scanCLIP(text string) int {
+	if text[0] != '<' {
+		return scanCLIPWord(text)
+	}
 	for _, special := range [...]string{"<|startoftext|>", "<|endoftext|>"} {
 		if strings.HasPrefix(text, special) {
 			return len(special)
@@ -150,6 +159,9 @@ func scanCLIPWord(text string) int {
 
 // scanOpenCLIP is scanCLIP with open_clip's special tokens and without regard to case.
 func scanOpenCLIP(text string) int {
+	if text[0] != '<' && text[0] != '\'' {
+		return scanCLIPWord(text)
+	}
 	for _, special := range [...]string{openCLIPStart, openCLIPEnd} {
 		if len(text) >= len(special) && strings.EqualFold(text[:len(special)], special) {
 			return len(special)

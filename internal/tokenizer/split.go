@@ -13,32 +13,36 @@ type word struct {
 	first bool // the whole text begins here
 }
 
-// splitter appends the words that it cuts a word into. None is empty.
-type splitter func(dst []word, w word) []word
+// sink takes words, and appends what becomes of them to ids.
+type sink func(ids []int32, w word) []int32
 
-func compileSplitters(steps []Step) ([]splitter, error) {
+// splitter hands the words that it cuts a word into to the next station. None is empty.
+type splitter func(ids []int32, w word, next sink) []int32
+
+// compileSplitters puts the pre-tokenisers in front of a sink.
+func compileSplitters(steps []Step, last sink) (sink, error) {
 	if len(steps) > maxSteps {
 		return nil, fmt.Errorf("tokenizer: %d pre-tokenisers, at most %d are supported", len(steps), maxSteps)
 	}
-	var out []splitter
-	for i := range steps {
+	for i := len(steps) - 1; i >= 0; i-- {
 		split, err := compileSplitter(&steps[i])
 		if err != nil {
 			return nil, fmt.Errorf("tokenizer: pre-tokeniser %d: %w", i+1, err)
 		}
-		out = append(out, split)
+		next := last
+		last = func(ids []int32, w word) []int32 { return split(ids, w, next) }
 	}
-	return out, nil
+	return last, nil
 }
 
 func compileSplitter(s *Step) (splitter, error) {
 	switch s.Type {
 	case "WhitespaceSplit":
-		return func(dst []word, w word) []word { return cutAt(dst, w, removed, spaces) }, nil
+		return func(ids []int32, w word, next sink) []int32 { return cutAt(ids, w, removed, spaces, next) }, nil
 	case "BertPreTokenizer":
 		return splitBERT, nil
-	case "ByteLevel":
-		return func(dst []word, w word) []word { return splitByteLevel(dst, w, s.AddPrefixSpace, s.UseRegex) }, nil
+	case "ByteLevel": // a part of the model, see bpe
+		return func(ids []int32, w word, next sink) []int32 { return next(ids, w) }, nil
 	case "Metaspace":
 		return compileMetaspace(s)
 	case "Split":
@@ -48,7 +52,7 @@ func compileSplitter(s *Step) (splitter, error) {
 		if err != nil {
 			return nil, err
 		}
-		return func(dst []word, w word) []word { return cutAt(dst, w, how, punctuationMark) }, nil
+		return func(ids []int32, w word, next sink) []int32 { return cutAt(ids, w, how, punctuationMark, next) }, nil
 	}
 	return nil, fmt.Errorf("type %.40q is not supported", s.Type)
 }
@@ -74,11 +78,11 @@ func compileSplit(s *Step) (splitter, error) {
 			return 0
 		}
 		if !s.Invert {
-			return func(dst []word, w word) []word {
+			return func(ids []int32, w word, next sink) []int32 {
 				if !strings.Contains(w.text, s.Pattern) {
-					return append(dst, w)
+					return next(ids, w)
 				}
-				return cutAt(dst, w, how, match)
+				return cutAt(ids, w, how, match, next)
 			}, nil
 		}
 	}
@@ -86,9 +90,9 @@ func compileSplit(s *Step) (splitter, error) {
 		if how != removed && how != isolated {
 			return nil, fmt.Errorf("Split is inverted and %s, which is not supported", s.Behavior)
 		}
-		return func(dst []word, w word) []word { return keepMatches(dst, w, how == isolated, match) }, nil
+		return func(ids []int32, w word, next sink) []int32 { return keepMatches(ids, w, how == isolated, match, next) }, nil
 	}
-	return func(dst []word, w word) []word { return cutAt(dst, w, how, match) }, nil
+	return func(ids []int32, w word, next sink) []int32 { return cutAt(ids, w, how, match, next) }, nil
 }
 
 // behavior says where the text that separates two words goes.
@@ -115,10 +119,10 @@ func behaviorOf(name string) (behavior, error) {
 func (w word) sub(begin, end int) word { return word{w.text[begin:end], w.first && begin == 0} }
 
 // cutAt cuts a word at the matches of an expression.
-func cutAt(dst []word, w word, how behavior, match scanner) []word {
+func cutAt(ids []int32, w word, how behavior, match scanner, next sink) []int32 {
 	add := func(begin, end int) {
 		if begin < end {
-			dst = append(dst, w.sub(begin, end))
+			ids = next(ids, w.sub(begin, end))
 		}
 	}
 	begin := 0 // of the word that grows
@@ -152,11 +156,11 @@ func cutAt(dst []word, w word, how behavior, match scanner) []word {
 		at += n
 	}
 	add(begin, len(w.text))
-	return dst
+	return ids
 }
 
 // keepMatches makes words of the matches; what lies between them is dropped, or is a word too.
-func keepMatches(dst []word, w word, between bool, match scanner) []word {
+func keepMatches(ids []int32, w word, between bool, match scanner, next sink) []int32 {
 	for at := 0; at < len(w.text); {
 		begin, n := at, 0
 		for at < len(w.text) {
@@ -167,32 +171,18 @@ func keepMatches(dst []word, w word, between bool, match scanner) []word {
 			at += size
 		}
 		if between && at > begin {
-			dst = append(dst, w.sub(begin, at))
+			ids = next(ids, w.sub(begin, at))
 		}
 		if n > 0 {
-			dst = append(dst, w.sub(at, at+n))
+			ids = next(ids, w.sub(at, at+n))
 		}
 		at += n
 	}
-	return dst
-}
-
-// splitByteLevel cuts as GPT-2 does. The byte-level alphabet itself is the model's business (see bpe).
-func splitByteLevel(dst []word, w word, addPrefixSpace, useRegex bool) []word {
-	if addPrefixSpace && !strings.HasPrefix(w.text, " ") {
-		w.text = " " + w.text
-	}
-	if !useRegex {
-		return append(dst, w)
-	}
-	if n := scanGPT2(w.text); n == len(w.text) {
-		return append(dst, w)
-	}
-	return keepMatches(dst, w, true, scanGPT2)
+	return ids
 }
 
 // splitBERT cuts at white space, which goes, and around every punctuation mark, which stays.
-func splitBERT(dst []word, w word) []word {
+func splitBERT(ids []int32, w word, next sink) []int32 {
 	begin := 0
 	for at, r := range w.text {
 		space := unicode.IsSpace(r)
@@ -200,17 +190,17 @@ func splitBERT(dst []word, w word) []word {
 			continue
 		}
 		if begin < at {
-			dst = append(dst, w.sub(begin, at))
+			ids = next(ids, w.sub(begin, at))
 		}
 		begin = at + utf8.RuneLen(r)
 		if !space {
-			dst = append(dst, w.sub(at, begin))
+			ids = next(ids, w.sub(at, begin))
 		}
 	}
 	if begin < len(w.text) {
-		dst = append(dst, w.sub(begin, len(w.text)))
+		ids = next(ids, w.sub(begin, len(w.text)))
 	}
-	return dst
+	return ids
 }
 
 func punctuationMark(text string) int {
@@ -234,14 +224,14 @@ func compileMetaspace(s *Step) (splitter, error) {
 		}
 		return 0
 	}
-	return func(dst []word, w word) []word {
+	return func(ids []int32, w word, next sink) []int32 {
 		w.text = strings.ReplaceAll(w.text, " ", mark)
 		if (s.Prepend == "always" || s.Prepend == "first" && w.first) && !strings.HasPrefix(w.text, mark) {
 			w.text = mark + w.text
 		}
 		if !s.Split || strings.LastIndex(w.text, mark) <= 0 {
-			return append(dst, w)
+			return next(ids, w)
 		}
-		return cutAt(dst, w, mergedWithNext, begins)
+		return cutAt(ids, w, mergedWithNext, begins, next)
 	}, nil
 }

@@ -2,7 +2,6 @@ package tokenizer
 
 import (
 	"slices"
-	"sync"
 )
 
 // Tokenizer turns text into ids. It is safe for concurrent use.
@@ -13,11 +12,9 @@ type Tokenizer struct {
 	normalized *finder // added tokens that are looked for in the normalised text
 	clean      []normalizer
 	normalize  []normalizer
-	split      []splitter
+	words      sink // the pre-tokenisers, the cache and the model
 	model      model
-	cache      *wordCache
-	shield     int       // ids at the start of every stretch that are dropped
-	scratch    sync.Pool // *scratch
+	shield     int // ids at the start of every stretch that are dropped
 }
 
 // model cuts one word into ids.
@@ -26,27 +23,30 @@ type model interface {
 	encode(dst []int32, word string) []int32
 }
 
-// scratch holds the words of a text between two pre-tokenisers.
-type scratch struct{ words, next []word }
-
 // New checks a Spec and makes a tokeniser of it. The Spec's slices are kept and must not change afterwards.
 func New(spec Spec) (*Tokenizer, error) {
 	ids, err := spec.check()
 	if err != nil {
 		return nil, err
 	}
-	t := &Tokenizer{spec: spec, ids: ids, cache: newWordCache()}
-	t.scratch.New = func() any { return new(scratch) }
+	t := &Tokenizer{spec: spec, ids: ids}
 	if t.clean, err = compileNormalizers(spec.Pipeline.Clean, newFinder(nil)); err != nil {
 		return nil, err
 	}
 	if t.normalize, err = compileNormalizers(spec.Pipeline.Normalizers, userDefined(&spec)); err != nil {
 		return nil, err
 	}
-	if t.split, err = compileSplitters(spec.Pipeline.PreTokenizers); err != nil {
+	if t.model, err = newModel(&spec, ids); err != nil {
 		return nil, err
 	}
-	if t.model, err = newModel(&spec, ids); err != nil {
+	cache := newWordCache()
+	encode := func(ids []int32, w word) []int32 { return cache.encode(t.model, ids, w.text) }
+	last := encode
+	if b, ok := t.model.(*bpe); ok && b.spaceCuts && !b.byteLevel {
+		last = func(ids []int32, w word) []int32 { return cutAtSpaces(ids, w, encode) }
+	}
+	t.words, err = compileSplitters(spec.Pipeline.PreTokenizers, last)
+	if err != nil {
 		return nil, err
 	}
 	for _, step := range spec.Pipeline.Normalizers {
@@ -201,35 +201,12 @@ func (t *Tokenizer) appendNormalized(dst []int32, text string, atStart bool) []i
 }
 
 func (t *Tokenizer) appendWords(dst []int32, text string, atStart bool) []int32 {
-	s := t.scratch.Get().(*scratch)
-	defer t.putScratch(s)
-	s.words = append(s.words[:0], word{text, atStart})
-	for _, split := range t.split {
-		s.next = s.next[:0]
-		for _, w := range s.words {
-			s.next = split(s.next, w)
-		}
-		s.words, s.next = s.next, s.words
-	}
 	from := len(dst)
-	for _, w := range s.words {
-		dst = t.cache.encode(t.model, dst, w.text)
-	}
+	dst = t.words(dst, word{text, atStart})
 	if n := len(dst) - from; t.shield > 0 && n >= t.shield {
 		dst = append(dst[:from], dst[from+t.shield:]...)
 	}
 	return dst
-}
-
-// putScratch gives the words back for the next text, unless a very long text has made them large.
-func (t *Tokenizer) putScratch(s *scratch) {
-	if cap(s.words) > 1<<14 || cap(s.next) > 1<<14 {
-		return
-	}
-	// Words are parts of the caller's text, which must not be kept alive.
-	clear(s.words[:cap(s.words)])
-	clear(s.next[:cap(s.next)])
-	t.scratch.Put(s)
 }
 
 func (t *Tokenizer) normalizeText(text string) string {

@@ -267,26 +267,3 @@ func FuzzParsePipeline(f *testing.F) {
 }
 
 func clipPipelineJSON() string { return clipPipeline().JSON() }
-
-func BenchmarkCLIP(b *testing.B) {
-	tok := openAI(b)
-	var text strings.Builder
-	for _, line := range readGoldens(b, "testdata/clip.jsonl.gz") {
-		text.WriteString(line.text + "\n")
-	}
-	captions := strings.Repeat("a photo of two sleeping cats on a pink sofa beside a remote control, don't wake them. ", 4000)
-	for name, s := range map[string]string{"mixed": text.String(), "captions": captions, "oneword": strings.Repeat("abcdefghij", 30000)} {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(s)))
-			for b.Loop() {
-				tok.Encode(s)
-			}
-		})
-	}
-}
-
-func BenchmarkNewOpenAICLIP(b *testing.B) {
-	for b.Loop() {
-		openAI(b)
-	}
-}
