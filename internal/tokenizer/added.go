@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"unicode"
@@ -10,28 +9,30 @@ import (
 
 // finder looks for added tokens in a text: the leftmost one, and of those that begin at one place the longest.
 type finder struct {
-	byFirst [256][]AddedToken // longest first
-	first   string            // the only first byte that there is, if there is one: strings.IndexByte is fast
-	any     bool
+	tokens  map[string]AddedToken
+	lengths [256][]int // of the tokens that begin with a byte, the longest first
+	first   string     // the only first byte that there is, if there is one: strings.IndexByte is fast
 }
 
 func newFinder(tokens []AddedToken) *finder {
-	f := &finder{any: len(tokens) > 0}
+	f := &finder{tokens: make(map[string]AddedToken, len(tokens))}
 	for _, token := range tokens {
 		if token.Content == "" {
 			continue // normalised away
 		}
-		list := &f.byFirst[token.Content[0]]
-		*list = append(*list, token)
+		f.tokens[token.Content] = token
+		lengths := &f.lengths[token.Content[0]]
+		if !slices.Contains(*lengths, len(token.Content)) {
+			*lengths = append(*lengths, len(token.Content))
+		}
 	}
 	firsts := 0
-	for b := range f.byFirst {
-		if len(f.byFirst[b]) == 0 {
-			continue
+	for b, lengths := range f.lengths {
+		if len(lengths) > 0 {
+			slices.SortFunc(lengths, func(a, b int) int { return b - a })
+			firsts++
+			f.first = string([]byte{byte(b)})
 		}
-		slices.SortStableFunc(f.byFirst[b], func(a, b AddedToken) int { return cmp.Compare(len(b.Content), len(a.Content)) })
-		firsts++
-		f.first = string([]byte{byte(b)})
 	}
 	if firsts != 1 {
 		f.first = ""
@@ -42,7 +43,7 @@ func newFinder(tokens []AddedToken) *finder {
 // next returns the next added token at or after start and the stretch text[begin:end] that it stands for, or None and
 // the end of the text.
 func (f *finder) next(text string, start int) (id int32, begin, end int) {
-	if !f.any {
+	if len(f.tokens) == 0 {
 		return None, len(text), len(text)
 	}
 	for at := start; at < len(text); at++ {
@@ -53,8 +54,8 @@ func (f *finder) next(text string, start int) (id int32, begin, end int) {
 			}
 			at += skip
 		}
-		token := f.at(text, at)
-		if token == nil {
+		token, found := f.at(text, at)
+		if !found {
 			continue
 		}
 		begin, end = at, at+len(token.Content)
@@ -74,14 +75,16 @@ func (f *finder) next(text string, start int) (id int32, begin, end int) {
 }
 
 // at returns the longest added token that text has at a place.
-func (f *finder) at(text string, at int) *AddedToken {
-	list := f.byFirst[text[at]]
-	for i := range list {
-		if strings.HasPrefix(text[at:], list[i].Content) {
-			return &list[i]
+func (f *finder) at(text string, at int) (AddedToken, bool) {
+	for _, n := range f.lengths[text[at]] {
+		if n > len(text)-at {
+			continue
+		}
+		if token, ok := f.tokens[text[at:at+n]]; ok {
+			return token, true
 		}
 	}
-	return nil
+	return AddedToken{}, false
 }
 
 // touchesWord reports whether a neighbour (of size 0 at the end of the text) is part of a word: \w of UTS 18.

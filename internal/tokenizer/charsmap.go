@@ -19,6 +19,9 @@ type charsmap struct {
 	texts []byte
 }
 
+// maxReplacement is what one key of a charsmap may become. NFKC's longest has 33 bytes.
+const maxReplacement = 64
+
 func newCharsmap(data []byte) (*charsmap, error) {
 	if len(data) == 0 {
 		return &charsmap{}, nil
@@ -31,6 +34,16 @@ func newCharsmap(data []byte) (*charsmap, error) {
 		return nil, fmt.Errorf("the precompiled charsmap's trie has %d bytes of %d, expected a multiple of 4", size, len(data)-4)
 	}
 	m := &charsmap{units: make([]uint32, size/4), texts: data[4+size:]}
+	for at := 0; at < len(m.texts); {
+		n := bytes.IndexByte(m.texts[at:], 0)
+		if n < 0 {
+			n = len(m.texts) - at
+		}
+		if n > maxReplacement {
+			return nil, fmt.Errorf("the precompiled charsmap has a replacement of %d bytes, at most %d are supported", n, maxReplacement)
+		}
+		at += n + 1
+	}
 	for i := range m.units {
 		m.units[i] = binary.LittleEndian.Uint32(data[4+4*i:])
 	}
@@ -63,7 +76,7 @@ func (m *charsmap) value(at int) (string, bool) {
 	if end := bytes.IndexByte(text, 0); end >= 0 {
 		text = text[:end]
 	}
-	return string(text), true
+	return strings.ToValidUTF8(string(text), "\uFFFD"), true
 }
 
 // prefix returns the replacement of the shortest or the longest key that text begins with, and the key's length, which

@@ -89,6 +89,28 @@ func TestCLIPLines(t *testing.T) {
 	compare(t, openAI(t), readGoldens(t, filepath.Join("testdata", "clip.jsonl.gz")))
 }
 
+// TestSamples compares tokenisers of every kind, trained by variants.py, on mixed lines.
+func TestSamples(t *testing.T) {
+	folders, err := filepath.Glob("testdata/*/lines.jsonl.gz")
+	require.NoError(t, err)
+	require.Greater(t, len(folders), 10)
+	for _, lines := range folders {
+		dir := filepath.Dir(lines)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			tok := fromFolder
+			if _, err := os.Stat(filepath.Join(dir, "config.json")); err != nil {
+				tok, dir = fromSPM, filepath.Join(dir, "spiece.model")
+			}
+			compare(t, tok(t, dir), readGoldens(t, lines))
+		})
+	}
+	for _, clean := range []string{"lower", "canonicalize"} {
+		t.Run("open_clip-"+clean, func(t *testing.T) {
+			compare(t, fromOpenCLIP(t, clean), readGoldens(t, filepath.Join("testdata", "open_clip-"+clean+".jsonl.gz")))
+		})
+	}
+}
+
 // TestExtraLines compares a checkpoint with as many lines as one likes, made by goldens.py:
 // CLIPGO_TOKENIZER_LINES=name=folder=lines.jsonl.gz, several separated by commas.
 func TestExtraLines(t *testing.T) {

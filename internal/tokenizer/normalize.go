@@ -17,6 +17,9 @@ func compileNormalizers(steps []Step, user *finder) ([]normalizer, error) {
 	if len(steps) > maxSteps {
 		return nil, fmt.Errorf("tokenizer: %d normalisers, at most %d are supported", len(steps), maxSteps)
 	}
+	if g := growth(steps); g > maxGrowth {
+		return nil, fmt.Errorf("tokenizer: the normalisers may make a text %d times as long, at most %d times are supported", g, maxGrowth)
+	}
 	var out []normalizer
 	for i := range steps {
 		n, err := compileNormalizer(&steps[i], user)
@@ -26,6 +29,27 @@ func compileNormalizers(steps []Step, user *finder) ([]normalizer, error) {
 		out = append(out, n)
 	}
 	return out, nil
+}
+
+// maxGrowth is how many times as long normalisers may make a text: a file of 64 steps that each replace "a" by "aa"
+// must not cost 2^64 bytes.
+const maxGrowth = 64
+
+// growth returns how many times as long a text may become, roughly for charsmaps and for prefixes.
+func growth(steps []Step) int {
+	total := 1
+	for _, s := range steps {
+		switch s.Type {
+		case "Replace":
+			total *= max(1, (len(s.Content)+max(len(s.Pattern), 1)-1)/max(len(s.Pattern), 1))
+		case "Precompiled", "SentencePiece":
+			total *= 12 // U+FDFA, the greatest of NFKC, goes from 3 bytes to 33
+		}
+		if total > maxGrowth {
+			break
+		}
+	}
+	return total
 }
 
 func compileNormalizer(s *Step, user *finder) (normalizer, error) {
@@ -93,7 +117,7 @@ func compileReplace(s *Step) (normalizer, error) {
 			if singleSpaces(text) {
 				return text
 			}
-			return replaceMatches(text, match, " ")
+			return collapseSpaces(text)
 		}, nil
 	}
 	return func(text string) string { return replaceMatches(text, match, s.Content) }, nil
@@ -110,6 +134,31 @@ func singleSpaces(text string) bool {
 		space = c == ' '
 	}
 	return true
+}
+
+// collapseSpaces makes one space of white space in a row.
+func collapseSpaces(text string) string {
+	b := make([]byte, 0, len(text))
+	space := false
+	for i := 0; i < len(text); {
+		c, size := classSpace, 1
+		if text[i] < utf8.RuneSelf {
+			c = asciiClass[text[i]]
+		} else {
+			var r rune
+			if r, size = utf8.DecodeRuneInString(text[i:]); !unicode.IsSpace(r) {
+				c = classOther
+			}
+		}
+		if c != classSpace {
+			b = append(b, text[i:i+size]...)
+		} else if !space {
+			b = append(b, ' ')
+		}
+		space = c == classSpace
+		i += size
+	}
+	return string(b)
 }
 
 // replaceMatches writes content in place of every match.
@@ -168,8 +217,13 @@ func lower(text string) string {
 }
 
 func appendLower(dst []byte, r rune) []byte {
-	if full, ok := lowerCase[r]; ok {
-		return append(dst, full...)
+	if r >= 0x2E80 && r < 0xA640 || r >= 0xAC00 && r < 0xFB00 {
+		return utf8.AppendRune(dst, r) // ideographs, kana, Hangul: no case, and no search through the tables
+	}
+	if r == 0x130 || r >= 0x1C89 {
+		if full, ok := lowerCase[r]; ok {
+			return append(dst, full...)
+		}
 	}
 	return utf8.AppendRune(dst, unicode.ToLower(r))
 }

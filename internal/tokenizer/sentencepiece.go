@@ -161,12 +161,12 @@ func (p *sentencePiece) mergePieces(text string) []piece {
 	var symbols []symbol
 	for at := 0; at < len(text); {
 		_, size := utf8.DecodeRuneInString(text[at:])
-		user := p.user.at(text, at)
-		if user != nil {
+		user, frozen := p.user.at(text, at)
+		if frozen {
 			size = len(user.Content)
 		}
 		n := int32(len(symbols))
-		symbols = append(symbols, symbol{at, at + size, n - 1, n + 1, user != nil})
+		symbols = append(symbols, symbol{at, at + size, n - 1, n + 1, frozen})
 		at += size
 	}
 	parts := map[string]int{} // where the left half of an unused piece ended
@@ -306,7 +306,7 @@ func (n *spmNormalizer) normalize(text string) string {
 
 // next returns what the longest known start of text becomes, and its length.
 func (n *spmNormalizer) next(text string) (string, int) {
-	if user := n.user.at(text, 0); user != nil {
+	if user, found := n.user.at(text, 0); found {
 		return user.Content, len(user.Content)
 	}
 	if out, size := n.charsmap.prefix(text, false); size > 0 {

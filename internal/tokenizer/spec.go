@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -271,8 +272,16 @@ func (s *Spec) checkIDs() error {
 		if err := check(fmt.Sprintf("added token %.60q", added.Content), added.ID); err != nil {
 			return err
 		}
+		if len(added.Content) > maxTokenBytes {
+			return fmt.Errorf("tokenizer: added token %d has %d bytes, at most %d are supported", added.ID, len(added.Content), maxTokenBytes)
+		}
 		if added.Content == "" || !utf8.ValidString(added.Content) {
 			return fmt.Errorf("tokenizer: added token %d is %.60q, expected text", added.ID, added.Content)
+		}
+	}
+	for _, step := range slices.Concat(p.Clean, p.Normalizers, p.PreTokenizers) {
+		if n := max(len(step.Content), len(step.Pattern), len(step.Shield)); n > maxTokenBytes {
+			return fmt.Errorf("tokenizer: step %.40q has a text of %d bytes, at most %d are supported", step.Type, n, maxTokenBytes)
 		}
 	}
 	if p.MaxLength < 0 || p.PadTo < 0 || p.MaxWordRunes < 0 {

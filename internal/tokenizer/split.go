@@ -184,18 +184,21 @@ func keepMatches(ids []int32, w word, between bool, match scanner, next sink) []
 // splitBERT cuts at white space, which goes, and around every punctuation mark, which stays.
 func splitBERT(ids []int32, w word, next sink) []int32 {
 	begin := 0
-	for at, r := range w.text {
+	for at := 0; at < len(w.text); {
+		r, size := utf8.DecodeRuneInString(w.text[at:])
 		space := unicode.IsSpace(r)
 		if !space && !unicode.Is(bertPunctuation, r) {
+			at += size
 			continue
 		}
 		if begin < at {
 			ids = next(ids, w.sub(begin, at))
 		}
-		begin = at + utf8.RuneLen(r)
 		if !space {
-			ids = next(ids, w.sub(at, begin))
+			ids = next(ids, w.sub(at, at+size))
 		}
+		at += size
+		begin = at
 	}
 	if begin < len(w.text) {
 		ids = next(ids, w.sub(begin, len(w.text)))

@@ -76,8 +76,11 @@ func (m *spmModel) readPiece(data []byte) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
 	m.pieces, m.scores, m.types = append(m.pieces, text), append(m.scores, score), append(m.types, kind)
-	return err
+	return nil
 }
 
 func (m *spmModel) readTrainer(f protoField) error {

@@ -3,6 +3,9 @@ package tokenizer
 import (
 	"fmt"
 	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -214,56 +217,117 @@ func TestHostileFiles(t *testing.T) {
 	require.ErrorContains(t, err, "vocab.json")
 }
 
-func FuzzEncode(f *testing.F) {
-	spec, err := OpenAICLIP()
-	require.NoError(f, err)
-	tok, err := New(spec)
-	require.NoError(f, err)
-	f.Add("a photo of a <|endoftext|>'s \xe2\x82 e\u0301\u0301", 5)
-	f.Fuzz(func(t *testing.T, text string, maxLen int) {
-		ids, truncated := tok.EncodeTo(text, maxLen)
-		if maxLen > 0 && len(ids) > maxLen || truncated && maxLen <= 0 {
-			t.Fatalf("%d ids of %d, truncated %v", len(ids), maxLen, truncated)
-		}
-		for _, id := range ids {
-			if tok.Token(id) == "" {
-				t.Fatalf("id %d is outside the vocabulary", id)
-			}
-		}
-	})
+// TestHostileSPM: a SentencePiece model is protobuf from outside.
+func TestHostileSPM(t *testing.T) {
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"empty":                 {nil, "no pieces"},
+		"text":                  {[]byte("this is no model"), "wire type"},
+		"cut off":               {[]byte{0x0A, 0x05, 0x0A}, "has 5 bytes"},
+		"length over 2^63":      {[]byte{0x0A, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01}, "field 1 has"},
+		"broken number":         {[]byte{0x80}, "broken field number"},
+		"group":                 {[]byte{0x0B}, "wire type 3"},
+		"score cut off":         {[]byte{0x0A, 0x02, 0x15, 0x00}, "piece 0: byte 0: field 2 is cut off"},
+		"type 9":                {[]byte{0x0A, 0x02, 0x18, 0x09}, "piece 0: type 9"},
+		"trainer cut off":       {[]byte{0x0A, 0x00, 0x12, 0x01, 0x18}, "trainer_spec"},
+		"normalizer is cut off": {[]byte{0x0A, 0x00, 0x1A, 0x02, 0x12, 0x7F}, "normalizer_spec"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseSPM(c.data)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+	m, err := parseSPM([]byte{0x0A, 0x03, 0x0A, 0x01, 'a', 0x12, 0x02, 0x18, 0x03})
+	require.NoError(t, err)
+	_, err = m.spec()
+	require.ErrorContains(t, err, "model_type is 3")
 }
 
-func FuzzFromHF(f *testing.F) {
-	f.Add([]byte(`{"model_type":"clip"}`), []byte(`{"a":0,"b</w>":1,"ab</w>":2}`), []byte("a b</w>"), []byte(`{"pad_token":"<|endoftext|>"}`), []byte(``))
-	f.Add([]byte(`{}`), []byte(``), []byte(``), []byte(`{"tokenizer_class":"CLIPTokenizer"}`), []byte(`{"model":{"vocab":{"a":0},"merges":[["a","a"]]},"added_tokens":[{"id":0,"content":"a"}]}`))
-	f.Fuzz(func(t *testing.T, config, vocab, merges, tokenizerConfig, tokenizer []byte) {
-		files := fstest.MapFS{"config.json": {Data: config}, "vocab.json": {Data: vocab}, "merges.txt": {Data: merges}, "tokenizer_config.json": {Data: tokenizerConfig}}
-		if len(tokenizer) > 0 {
-			files["tokenizer.json"] = &fstest.MapFile{Data: tokenizer}
-		}
-		spec, err := FromHF(files)
-		if err != nil {
-			return
-		}
-		if tok, err := New(spec); err == nil {
-			tok.EncodeTo("a photo of <|endoftext|> Ünïcode", 8)
-		}
-	})
+func TestHostileCharsmap(t *testing.T) {
+	for name, data := range map[string][]byte{
+		"three bytes":    {1, 2, 3},
+		"no trie":        {0, 0, 0, 0},
+		"size 3":         {3, 0, 0, 0, 1, 2, 3},
+		"size too large": {0xFC, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0},
+		"long text":      append([]byte{4, 0, 0, 0, 0, 0, 0, 0}, strings.Repeat("x", maxReplacement+1)...),
+	} {
+		_, err := newCharsmap(data)
+		require.ErrorContains(t, err, "charsmap", name)
+	}
+	// Every unit points outside.
+	m, err := newCharsmap(append([]byte{8, 0, 0, 0}, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0x7F, 'x'))
+	require.NoError(t, err)
+	require.Equal(t, "abc", m.byGrapheme("abc"))
 }
 
-func FuzzParsePipeline(f *testing.F) {
-	f.Add(clipPipelineJSON())
-	f.Fuzz(func(t *testing.T, text string) {
-		p, err := ParsePipeline(text)
-		if err != nil {
-			return
-		}
-		spec := tiny()
-		spec.Pipeline = p
-		if tok, err := New(spec); err == nil {
-			tok.EncodeTo("a photo of <|endoftext|> Ünïcode", 8)
-		}
-	})
+// TestHostileModels: what a kind needs must be there.
+func TestHostileModels(t *testing.T) {
+	base := func(kind Kind) Spec {
+		return Spec{Kind: kind, Tokens: []string{"<unk>", "a", "▁b"}, Scores: []float64{0, -1, -2}, BOS: None, EOS: None, Pad: None, Unk: 0}
+	}
+	for _, kind := range []Kind{Unigram, WordPiece, SentencePieceUnigram, SentencePieceBPE} {
+		spec := base(kind)
+		_, err := New(spec)
+		require.NoError(t, err)
+		spec.Unk = None
+		_, err = New(spec)
+		require.ErrorContains(t, err, "needs an unknown token")
+		spec = base(kind)
+		spec.Merges = []string{"a a"}
+		_, err = New(spec)
+		require.ErrorContains(t, err, "has no merges")
+	}
+	for _, kind := range []Kind{Unigram, SentencePieceUnigram, SentencePieceBPE} {
+		spec := base(kind)
+		spec.Scores = spec.Scores[:2]
+		_, err := New(spec)
+		require.ErrorContains(t, err, "2 scores for 3 tokens")
+		spec = base(kind)
+		spec.Scores[1] = math.NaN()
+		_, err = New(spec)
+		require.ErrorContains(t, err, "the score of token 1 is NaN")
+	}
+	spec := base(Unigram)
+	for range 20 {
+		spec.Pipeline.Normalizers = append(spec.Pipeline.Normalizers, Step{Type: "Replace", Pattern: "a", Content: "aa"})
+	}
+	_, err := New(spec)
+	require.ErrorContains(t, err, "times as long")
+	for _, step := range []Step{{Type: "Metaspace", Replacement: "xx", Prepend: "always"}, {Type: "Metaspace", Replacement: "x"}, {Type: "Split", Behavior: "Removed"},
+		{Type: "Split", Pattern: "a", Behavior: "Isolate"}, {Type: "Split", Pattern: "a", Behavior: "Contiguous", Invert: true}, {Type: "Punctuation"}} {
+		spec := base(Unigram)
+		spec.Pipeline.PreTokenizers = []Step{step}
+		_, err := New(spec)
+		require.ErrorContains(t, err, "pre-tokeniser 1: ")
+	}
+	for _, step := range []Step{{Type: "Replace"}, {Type: "Replace", Regex: "x*"}, {Type: "Precompiled", Charsmap: []byte{1}}, {Type: "SentencePiece", Charsmap: []byte{1}}} {
+		spec := base(Unigram)
+		spec.Pipeline.Normalizers = []Step{step}
+		_, err := New(spec)
+		require.ErrorContains(t, err, "normaliser 1: ")
+	}
 }
 
-func clipPipelineJSON() string { return clipPipeline().JSON() }
+// TestHugeTexts: no kind may need the square of a megabyte.
+func TestHugeTexts(t *testing.T) {
+	for _, name := range []string{"class-gemma", "class-siglip", "class-tipsv2", "class-xlmr", "class-bert", "spm-bpe-user", "unigram"} {
+		tok := fromSample(t, name)
+		for _, unit := range []string{"a", "▁", "e\u0301\u0323", "猫", "\U00010400", " ", "&amp;"} {
+			start := time.Now()
+			ids, _ := tok.EncodeTo(strings.Repeat(unit, 1<<20/len(unit)), 64)
+			require.LessOrEqual(t, len(ids), 64)
+			require.Less(t, time.Since(start), 20*time.Second, "%s %q", name, unit)
+		}
+	}
+}
+
+// fromSample makes the tokeniser of a folder of testdata.
+func fromSample(t testing.TB, name string) *Tokenizer {
+	dir := filepath.Join("testdata", name)
+	if _, err := os.Stat(filepath.Join(dir, "config.json")); err != nil {
+		return fromSPM(t, filepath.Join(dir, "spiece.model"))
+	}
+	return fromFolder(t, dir)
+}

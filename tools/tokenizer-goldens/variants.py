@@ -11,6 +11,7 @@ import collections
 import json
 import os
 import sys
+import unicodedata
 
 import sentencepiece
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
@@ -30,7 +31,7 @@ def common(lines, count):
 def save_tokenizer(out, name, tokenizer, config=None, model_type="clip"):
     folder = os.path.join(out, name)
     os.makedirs(folder, exist_ok=True)
-    tokenizer.save(os.path.join(folder, "tokenizer.json"))
+    tokenizer.save(os.path.join(folder, "tokenizer.json"), pretty=False)
     with open(os.path.join(folder, "config.json"), "w") as f:
         json.dump({"model_type": model_type}, f)
     with open(os.path.join(folder, "tokenizer_config.json"), "w") as f:
@@ -81,6 +82,28 @@ def wordpiece(out, name, config):
     save_tokenizer(out, name, t, config, model_type="align")
 
 
+def small_rules(out):
+    """NFKC of some blocks and a few rules of more characters, since SentencePiece's own charsmaps have 240 kB each."""
+    rules = {}
+    for block in (range(0xA0, 0x250), range(0x2000, 0x2070), range(0x2100, 0x2190), range(0xFB00, 0xFB07), range(0xFF01, 0xFFF0)):
+        for c in block:
+            normal = unicodedata.normalize("NFKC", chr(c))
+            if normal != chr(c):
+                rules[chr(c)] = normal
+    for base in "aeiouAEIOU":
+        for mark in "\u0300\u0301\u0308":
+            rules[base + mark] = unicodedata.normalize("NFC", base + mark)
+    for c in range(0xFF66, 0xFF9E):
+        for mark in "\uff9e\uff9f":
+            rules[chr(c) + mark] = unicodedata.normalize("NFKC", chr(c) + mark)
+    rules.update({"\t": " ", "\n": " ", "\r": " ", "\r\n": " ", "\u3000": " ", "\u200b": "", "\ufeff": "", "\u00ad": "", "...": "\u2026", "e\u0301\u0323": "e"})
+    path = os.path.join(out, "rules.tsv")
+    with open(path, "w") as f:
+        for source, target in sorted(rules.items()):
+            f.write("\t".join(" ".join(f"{ord(c):X}" for c in text) for text in (source, target)) + "\n")
+    return path
+
+
 def spm(out, name, file="spiece.model", config=None, **options):
     folder = os.path.join(out, name)
     os.makedirs(folder, exist_ok=True)
@@ -89,6 +112,7 @@ def spm(out, name, file="spiece.model", config=None, **options):
             json.dump({"model_type": config.pop("model_type")}, f)
         with open(os.path.join(folder, "tokenizer_config.json"), "w") as f:
             json.dump(config, f)
+    options = {k: v for k, v in options.items() if v is not None}
     defaults = dict(vocab_size=900, character_coverage=0.98, hard_vocab_limit=False, minloglevel=2)
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(common(CORPUS, 400)), model_prefix=os.path.join(folder, "m"), **{**defaults, **options}
@@ -99,6 +123,8 @@ def spm(out, name, file="spiece.model", config=None, **options):
 
 def main():
     out = sys.argv[1]
+    os.makedirs(out, exist_ok=True)
+    small = dict(normalization_rule_tsv=small_rules(out))
     byte_level(out)
     bpe_suffix(out)
     bpe_fused(out)
@@ -106,22 +132,22 @@ def main():
     wordpiece(out, "bert-cased", {"tokenizer_class": "BertTokenizer", "do_lower_case": False})
     wordpiece(out, "bert-accents", {"tokenizer_class": "BertTokenizerFast", "strip_accents": False, "tokenize_chinese_chars": False})
     symbols = ["<b>", "猫", "the cat", "ﬁne"]
-    spm(out, "spm-unigram-user", user_defined_symbols=symbols)
-    spm(out, "spm-bpe-user", model_type="bpe", user_defined_symbols=symbols)
+    spm(out, "spm-unigram-user", user_defined_symbols=symbols, **small)
+    spm(out, "spm-bpe-user", model_type="bpe", user_defined_symbols=symbols, **small)
     spm(out, "spm-unigram-bytes", byte_fallback=True, normalization_rule_name="nmt_nfkc_cf", vocab_size=1100)
     spm(out, "spm-bpe-bytes", model_type="bpe", byte_fallback=True, normalization_rule_name="identity", vocab_size=1100)
-    spm(out, "spm-suffix", treat_whitespace_as_suffix=True, remove_extra_whitespaces=False)
+    spm(out, "spm-suffix", treat_whitespace_as_suffix=True, remove_extra_whitespaces=False, **small)
     spm(out, "spm-plain", add_dummy_prefix=False, remove_extra_whitespaces=False, normalization_rule_name="nfkc")
     spm(out, "spm-char", model_type="char", vocab_size=400)
 
     # The same through the classes of transformers, which read the files of a checkpoint.
     gemma = dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity", vocab_size=1100, pad_id=0, eos_id=1, bos_id=2, unk_id=3)
-    spm(out, "class-siglip", config={"model_type": "siglip", "model_input_names": ["input_ids"]}, normalization_rule_name="nmt_nfkc_cf")
+    spm(out, "class-siglip", config={"model_type": "siglip", "model_input_names": ["input_ids"]}, **small)
     spm(out, "class-siglip-cased", config={"model_type": "siglip", "do_lower_case": False, "pad_token": "</s>", "additional_special_tokens": ["<b>"]})
     spm(out, "class-gemma", "tokenizer.model", {"model_type": "siglip", "tokenizer_class": "GemmaTokenizer", "add_eos_token": True}, **gemma)
     spm(out, "class-siglip2", "tokenizer.model", {"model_type": "siglip2", "tokenizer_class": "GemmaTokenizerFast", "add_bos_token": True}, **gemma)
-    spm(out, "class-tipsv2", "tokenizer.model", {"model_type": "tipsv2"}, **{**gemma, "normalization_rule_name": "nmt_nfkc"}, user_defined_symbols=symbols)
-    spm(out, "class-xlmr", "sentencepiece.bpe.model", {"model_type": "altclip", "tokenizer_class": "XLMRobertaTokenizer", "model_max_length": 77}, user_defined_symbols=symbols)
+    spm(out, "class-tipsv2", "tokenizer.model", {"model_type": "tipsv2"}, **{**gemma, "normalization_rule_name": None, **small}, user_defined_symbols=symbols)
+    spm(out, "class-xlmr", "sentencepiece.bpe.model", {"model_type": "altclip", "tokenizer_class": "XLMRobertaTokenizer", "model_max_length": 77}, user_defined_symbols=symbols, **small)
     vocab_txt(out)
 
 
