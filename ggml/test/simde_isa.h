@@ -83,6 +83,8 @@ static inline float clipgo_reduce_max_ps(simde__m512 a) {
         for (int i = 0; i < n; i++) x[i] = x[i] > x[i + n] ? x[i] : x[i + n];
     return x[0];
 }
+#undef _mm512_madd_epi16 /* SIMDe 0.7.4 gives it the arguments of the masked one */
+#define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
 #define _mm512_cvtepi32_ps(a) clipgo_cvtepi32_ps(a)
 #define _mm512_cvtps_epi32(a) clipgo_cvtps_epi32(a)
 #define _mm512_cvtepu16_epi32(a) clipgo_cvtepu16_epi32(a)
