@@ -32,7 +32,7 @@ var codecs = map[gguf.Type]codec{
 	gguf.Q5_0:   {decodeQ5_0, encodeQ5_0, 16 * maxHalf},
 	gguf.Q5_1:   {decodeQ5_1, encodeQ5_1, maxHalf},
 	gguf.Q8_0:   {decodeQ8_0, encodeQ8_0, 127 * maxHalf},
-	gguf.MXFP4:  {decodeMXFP4, encodeMXFP4, math.MaxFloat32},
+	gguf.MXFP4:  {decodeMXFP4, encodeMXFP4, 0x1.8p127},
 	gguf.Q2_K:   {decodeQ2K, encodeQ2K, maxHalf},
 	gguf.Q3_K:   {decodeQ3K, encodeQ3K, maxHalf},
 	gguf.Q4_K:   {decodeQ4K, encodeQ4K, maxHalf},

@@ -13,29 +13,32 @@ import (
 
 // rule gives the tensors whose name matches a type.
 type rule struct {
-	pattern string // a regular expression, found anywhere in the name
+	pattern *regexp.Regexp // found anywhere in the name
 	typ     gguf.Type
 	why     string
 }
 
 // wide are the tensors that are never quantised, --pure or not: together they are under one percent of a model.
-var wide = []struct{ pattern, why string }{
-	{`patch_embd`, "patch embedding: first step of the image tower, in rows as short as a patch"},
-	{`position_embd`, "position embedding: added to every row"},
-	{`(token_type|register|class|query)_embd`, "learned rows, added to or run along with the input"},
-	{`\.probe$`, "learned query of the pooling head"},
-	{`(^|[._])(ln|norm)[0-9]*\b`, "norm"},
+var wide = []struct {
+	pattern *regexp.Regexp
+	why     string
+}{
+	{regexp.MustCompile(`patch_embd`), "patch embedding: first step of the image tower, in rows as short as a patch"},
+	{regexp.MustCompile(`position_embd`), "position embedding: added to every row"},
+	{regexp.MustCompile(`(token_type|register|class|query)_embd`), "learned rows, added to or run along with the input"},
+	{regexp.MustCompile(`\.probe$`), "learned query of the pooling head"},
+	{regexp.MustCompile(`(^|[._])(ln|norm)[0-9]*\b`), "norm"},
 }
 
 // projection keeps the last products of both towers at 8 bits: what they lose goes straight to the score, and they are a
 // three-hundredth of the model.
-const projection = `(text|visual)_projection|^t\.pooler`
+var projection = regexp.MustCompile(`(text|visual)_projection|^t\.pooler`)
 
 // The tensors that suffer most when narrow (llama.cpp found the same in language models): the values of attention, which
 // nothing normalises before they are summed, and the MLP's second product, whose inputs have the largest outliers.
-const (
-	values = `attn_v\.`
-	down   = `ffn_down\.`
+var (
+	values = regexp.MustCompile(`attn_v\.`)
+	down   = regexp.MustCompile(`ffn_down\.`)
 )
 
 // mix is what a name on the command line stands for.
@@ -124,8 +127,8 @@ func ParsePolicy(name string) (*Policy, error) {
 // Pure makes every tensor that is quantised at all the mix's bare type.
 func (p *Policy) Pure() { p.mix.rules = nil }
 
-// Override gives the tensors whose name the regular expression matches anywhere, in any case, the type. Of several the
-// first that matches counts, before every other rule.
+// Override gives the tensors whose name the regular expression matches anywhere, in any case, the type; vectors stay
+// as they are. Of several the first that matches counts, before every other rule.
 func (p *Policy) Override(pattern string, t gguf.Type) error {
 	re, err := regexp.Compile("(?i)" + pattern)
 	if err != nil {
@@ -205,22 +208,22 @@ func (p *Policy) Choose(name string, dims []uint64) Choice {
 
 // wanted is Choose before the length of the row is looked at.
 func (p *Policy) wanted(name string, dims []uint64) Choice {
+	// Vectors are small, and the engine adds and multiplies them as float32.
+	if vector(dims) {
+		return Choice{Type: gguf.F32, Wide: true, Why: "vector"}
+	}
 	for _, o := range p.overrides {
 		if o.pattern.MatchString(name) {
 			return Choice{Type: o.typ, Forced: true, Why: "asked for"}
 		}
 	}
-	// Vectors are small, and the engine adds and multiplies them as float32.
-	if vector(dims) {
-		return Choice{Type: gguf.F32, Wide: true, Why: "vector"}
-	}
-	for i, re := range widePatterns {
-		if re.MatchString(name) {
-			return Choice{Type: p.wideType(), Wide: true, Why: wide[i].why}
+	for _, w := range wide {
+		if w.pattern.MatchString(name) {
+			return Choice{Type: p.wideType(), Wide: true, Why: w.why}
 		}
 	}
 	for _, r := range p.mix.rules {
-		if r.typ != p.mix.base && pattern(r.pattern).MatchString(name) {
+		if r.typ != p.mix.base && r.pattern.MatchString(name) {
 			return Choice{Type: r.typ, Why: r.why}
 		}
 	}
@@ -245,17 +248,3 @@ func vector(dims []uint64) bool {
 	}
 	return n < 2
 }
-
-// The patterns of the tables, compiled once.
-var patterns = map[string]*regexp.Regexp{
-	projection: regexp.MustCompile(projection), values: regexp.MustCompile(values), down: regexp.MustCompile(down),
-}
-
-func pattern(s string) *regexp.Regexp { return patterns[s] }
-
-var widePatterns = func() (all []*regexp.Regexp) {
-	for _, w := range wide {
-		all = append(all, regexp.MustCompile(w.pattern))
-	}
-	return all
-}()
