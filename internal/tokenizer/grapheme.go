@@ -35,8 +35,7 @@ type graphemeBreak uint8
 const (
 	breakOther graphemeBreak = iota
 	breakControl
-	breakExtend // and ZWJ
-	breakSpacing
+	breakExtend // and SpacingMark and ZWJ
 	breakPrepend
 	breakFlag // Regional_Indicator
 	breakL
@@ -50,7 +49,7 @@ func joins(before, after graphemeBreak) bool {
 	switch {
 	case before == breakControl || after == breakControl:
 		return false
-	case after == breakExtend || after == breakSpacing || before == breakPrepend:
+	case after == breakExtend || before == breakPrepend:
 		return true
 	}
 	switch before {
@@ -88,10 +87,8 @@ func breakOf(r rune) graphemeBreak {
 		return breakOther // most of what is left
 	case r >= 0x1F1E6 && r <= 0x1F1FF:
 		return breakFlag
-	case r == 0x200D || unicode.Is(graphemeExtend, r):
+	case unicode.Is(graphemeExtend, r):
 		return breakExtend
-	case unicode.Is(graphemeSpacing, r):
-		return breakSpacing
 	case unicode.Is(graphemeControl, r):
 		return breakControl
 	case unicode.Is(graphemePrepend, r):

@@ -13,16 +13,15 @@ const spaceMark = "▁"
 
 // sentencePiece encodes as the sentencepiece library does: with the types of its pieces, in its precision.
 type sentencePiece struct {
-	ids      map[string]int32 // what text can become: normal, user-defined and unused pieces
-	scores   []float32
-	types    []TokenType
-	longest  [256]int // bytes of the longest piece that begins with a byte
-	user     *finder  // user-defined pieces
-	least    float32  // scores of normal pieces
-	greatest float32
-	unk      int32
-	bytes    *[256]int32 // the tokens <0x00> to <0xFF>, or nil
-	merge    bool        // BPE rather than unigram
+	ids     map[string]int32 // what text can become: normal, user-defined and unused pieces
+	scores  []float32
+	types   []TokenType
+	longest [256]int // bytes of the longest piece that begins with a byte
+	user    *finder  // user-defined pieces
+	least   float32  // score of the normal pieces
+	unk     int32
+	bytes   *[256]int32 // the tokens <0x00> to <0xFF>, or nil
+	merge   bool        // BPE rather than unigram
 }
 
 func newSentencePiece(spec *Spec, ids map[string]int32) (*sentencePiece, error) {
@@ -31,7 +30,7 @@ func newSentencePiece(spec *Spec, ids map[string]int32) (*sentencePiece, error) 
 	}
 	p := &sentencePiece{
 		ids: make(map[string]int32, len(ids)), scores: make([]float32, len(spec.Scores)), types: spec.Types, unk: spec.Unk,
-		least: math.MaxFloat32, greatest: math.SmallestNonzeroFloat32, merge: spec.Kind == SentencePieceBPE, user: userDefined(spec),
+		least: math.MaxFloat32, merge: spec.Kind == SentencePieceBPE, user: userDefined(spec),
 	}
 	if len(p.types) == 0 {
 		p.types = slices.Repeat([]TokenType{Normal}, len(spec.Tokens))
@@ -39,7 +38,7 @@ func newSentencePiece(spec *Spec, ids map[string]int32) (*sentencePiece, error) 
 	for id, score := range spec.Scores {
 		p.scores[id] = float32(score)
 		if p.types[id] == Normal {
-			p.least, p.greatest = min(p.least, p.scores[id]), max(p.greatest, p.scores[id])
+			p.least = min(p.least, p.scores[id])
 		}
 	}
 	for token, id := range ids {
@@ -101,7 +100,7 @@ type piece struct {
 	id   int32
 }
 
-// bestPieces is the library's Viterbi: sums are rounded to float32, and a user-defined piece outweighs all others.
+// bestPieces is the library's Viterbi, whose sums are rounded to float32. That decides between cuttings of equal sums.
 func (p *sentencePiece) bestPieces(text string) []piece {
 	type node struct {
 		score float32
@@ -124,11 +123,7 @@ func (p *sentencePiece) bestPieces(text string) []piece {
 		known := false
 		for end := at + size; end <= len(text) && end-at <= p.longest[text[at]]; {
 			if id, ok := p.ids[text[at:end]]; ok && p.types[id] != Unused {
-				score := p.scores[id]
-				if p.types[id] == UserDefined {
-					score = float32(float64(float32(end-at)*p.greatest) - 0.1)
-				}
-				improve(end, score+here, id, at)
+				improve(end, p.scores[id]+here, id, at)
 				known = known || end == at+size
 			}
 			if end == len(text) {

@@ -31,7 +31,6 @@ type probe struct {
 	Reordered   [][2]rune
 	Control     [][2]rune `json:"grapheme_control"`
 	Extend      [][2]rune `json:"grapheme_extend"`
-	Spacing     [][2]rune `json:"grapheme_spacing"`
 	Prepend     [][2]rune `json:"grapheme_prepend"`
 }
 
@@ -65,8 +64,7 @@ func main() {
 	table(&b, "marks", "is what StripAccents deletes", p.Mark)
 	table(&b, "inert", "is what the library's older normalisation tables leave alone and x/text's do not", inert(p))
 	table(&b, "graphemeControl", "is Grapheme_Cluster_Break=Control", p.Control)
-	table(&b, "graphemeExtend", "is Grapheme_Cluster_Break=Extend", p.Extend)
-	table(&b, "graphemeSpacing", "is Grapheme_Cluster_Break=SpacingMark", p.Spacing)
+	table(&b, "graphemeExtend", "is Grapheme_Cluster_Break=Extend, SpacingMark or ZWJ", p.Extend)
 	table(&b, "graphemePrepend", "is Grapheme_Cluster_Break=Prepend", p.Prepend)
 	lower(&b, p.Lower)
 
