@@ -285,5 +285,13 @@ func TestTruncation(t *testing.T) {
 		require.True(t, truncated)
 		require.Equal(t, want, ids, fmt.Sprint(maxLen))
 	}
+	spec := *tok.Spec()
+	spec.Pipeline.TruncateLeft = true
+	left, err := New(spec)
+	require.NoError(t, err)
+	ids, truncated = left.EncodeTo("a photo of a fox", 5)
+	require.True(t, truncated)
+	require.Equal(t, []int32{49406, 539, 320, 3240, 49407}, ids)
+
 	require.Equal(t, []bool{true, false}, tok.EncodeBatch([]string{long, "a"}, 77).Truncated)
 }

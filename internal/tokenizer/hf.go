@@ -63,6 +63,7 @@ type hfConfig struct {
 	MaxLength    float64             `json:"model_max_length"`     // 1e30 for "no limit"
 	InputNames   []string            `json:"model_input_names"`
 	PaddingSide  string              `json:"padding_side"`
+	Truncation   string              `json:"truncation_side"`
 	Lowercase    *bool               `json:"do_lower_case"`
 	StripAccents *bool               `json:"strip_accents"`
 	Chinese      *bool               `json:"tokenize_chinese_chars"`
@@ -326,7 +327,7 @@ func (h *hfFiles) finish(s *Spec) error {
 	if side == "" {
 		side = h.paddingSide()
 	}
-	p.PadLeft = side == "left"
+	p.PadLeft, p.TruncateLeft = side == "left", c.Truncation == "left"
 	p.Mask = c.InputNames == nil || slices.Contains(c.InputNames, "attention_mask")
 	if strings.Contains(h.model.ModelType, "siglip") {
 		// The zero-shot pipeline asks for this, whatever the configuration says.

@@ -15,7 +15,9 @@ var hfClasses = map[string]func(*hfFiles) (Spec, error){
 	"CLIPTokenizer":       hfCLIP,
 	"GemmaTokenizer":      hfGemma,
 	"Siglip2Tokenizer":    hfSiglip2,
+	"RobertaTokenizer":    hfRoberta,
 	"SiglipTokenizer":     hfSiglip,
+	"T5Tokenizer":         hfT5,
 	"Tipsv2Tokenizer":     hfTipsv2,
 	"XLMRobertaTokenizer": hfXLMRoberta,
 	genericClass:          hfGeneric,
@@ -159,16 +161,67 @@ func hfXLMRoberta(h *hfFiles) (Spec, error) {
 		spec.Tokens, spec.Scores = append(spec.Tokens, mask), append(spec.Scores, 0)
 		c.addPieces(m)
 	}
+	if err := h.finishUnigram(&spec, charsmap, 3); err != nil {
+		return Spec{}, err
+	}
+	return spec, spec.frame("XLMRobertaTokenizer", spec.BOS, spec.EOS)
+}
+
+// hfT5 is T5Tokenizer, which open_clip's SigLIP checkpoints name.
+func hfT5(h *hfFiles) (Spec, error) {
+	c := &h.config
+	c.defaults("eos_token", "</s>", "unk_token", "<unk>", "pad_token", "<pad>")
+	spec := Spec{Kind: Unigram, Pipeline: Pipeline{PreTokenizers: metaspace("always")}}
+	var charsmap []byte
+	if h.file != nil {
+		spec.Tokens, spec.Scores = h.file.Model.Vocab.tokens, h.file.Model.Vocab.scores
+		charsmap = h.file.Normalizer.charsmap()
+	} else {
+		m, err := h.spm("spiece.model", "tokenizer.model")
+		if err != nil {
+			return Spec{}, err
+		}
+		spec.Tokens, spec.Scores, charsmap = m.pieces, m.scores, m.charsmap
+		c.addPieces(m)
+	}
+	if err := h.finishUnigram(&spec, charsmap, 2); err != nil {
+		return Spec{}, err
+	}
+	if spec.EOS == None {
+		return Spec{}, fmt.Errorf("tokenizer_config.json: T5Tokenizer has no eos_token")
+	}
+	spec.Pipeline.After = []int32{spec.EOS}
+	return spec, nil
+}
+
+// finishUnigram is finish for the classes that know the place of their unknown token.
+func (h *hfFiles) finishUnigram(s *Spec, charsmap []byte, unk int32) error {
 	if len(charsmap) > 0 {
-		spec.Pipeline.Normalizers = []Step{{Type: "Precompiled", Charsmap: charsmap}}
+		s.Pipeline.Normalizers = []Step{{Type: "Precompiled", Charsmap: charsmap}}
+	}
+	if len(s.Scores) != len(s.Tokens) {
+		return fmt.Errorf("tokenizer.json: model.vocab has no scores, expected a list of [token, score]")
+	}
+	err := h.finish(s)
+	s.Unk = unk
+	return err
+}
+
+// hfRoberta is RobertaTokenizer: GPT-2's byte-level BPE.
+func hfRoberta(h *hfFiles) (Spec, error) {
+	c := &h.config
+	c.defaults("bos_token", "<s>", "eos_token", "</s>", "sep_token", "</s>", "cls_token", "<s>", "unk_token", "<unk>", "pad_token", "<pad>", "mask_token", "<mask>")
+	spec := Spec{Kind: BPE, Pipeline: Pipeline{
+		PreTokenizers: []Step{{Type: "ByteLevel", UseRegex: true, AddPrefixSpace: c.PrefixSpace != nil && *c.PrefixSpace}},
+		SkipUnk:       true,
+	}}
+	if err := h.bpeVocab(&spec); err != nil {
+		return Spec{}, err
 	}
 	if err := h.finish(&spec); err != nil {
 		return Spec{}, err
 	}
-	if len(spec.Scores) != len(spec.Tokens) {
-		return Spec{}, fmt.Errorf("tokenizer.json: model.vocab of XLMRobertaTokenizer has no scores, expected a list of [token, score]")
-	}
-	return spec, spec.frame("XLMRobertaTokenizer", spec.BOS, spec.EOS)
+	return spec, spec.frame("RobertaTokenizer", h.id(&spec, "cls_token"), h.id(&spec, "sep_token"))
 }
 
 // metaspace is the pre-tokenisers of the classes that follow SentencePiece.

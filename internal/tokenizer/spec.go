@@ -92,6 +92,8 @@ type Pipeline struct {
 
 	// MaxLength is how many ids the model takes, Before and After included (0: the tokeniser doesn't know).
 	MaxLength int `json:"max_length,omitempty"`
+	// TruncateLeft leaves out the start of a text that is too long, not its end.
+	TruncateLeft bool `json:"truncate_left,omitempty"`
 	// PadTo is the length that rows are padded to (0: the longest of the batch).
 	PadTo int `json:"pad_to,omitempty"`
 	// PadLeft puts the padding in front.

@@ -86,22 +86,26 @@ func (t *Tokenizer) Encode(text string) []int32 {
 }
 
 // EncodeTo returns at most maxLen ids (0: any number), and whether some were left out. As in transformers, it is the
-// end of the text that is left out: the ids of the template stay. Where not even those fit, the last of them stay.
+// end of the text that is left out (its start with TruncateLeft): the ids of the template stay. Where not even those
+// fit, the last of them stay.
 func (t *Tokenizer) EncodeTo(text string, maxLen int) (ids []int32, truncated bool) {
 	p := &t.spec.Pipeline
 	ids = make([]int32, 0, len(p.Before)+len(text)/3+len(p.After)+1)
 	ids = t.appendText(append(ids, p.Before...), text)
-	if maxLen > 0 {
-		if room := max(maxLen-len(p.After), 0); len(ids) > room {
-			truncated = true
-			ids = ids[:max(room, min(len(p.Before), len(ids)))]
+	content := len(ids) - len(p.Before)
+	if room := max(maxLen-len(p.Before)-len(p.After), 0); maxLen > 0 && content > room {
+		truncated = true
+		if p.TruncateLeft {
+			copy(ids[len(p.Before):], ids[len(ids)-room:])
 		}
+		content = room
+		ids = ids[:len(p.Before)+room]
 	}
-	if !p.OneEOS || len(p.After) == 0 || len(ids) == 0 || ids[len(ids)-1] != p.After[0] {
+	if !p.OneEOS || len(p.After) == 0 || content == 0 || ids[len(ids)-1] != p.After[0] {
 		ids = append(ids, p.After...)
 	}
-	if truncated && len(ids) > maxLen {
-		ids = ids[len(ids)-maxLen:]
+	if maxLen > 0 && len(ids) > maxLen {
+		return ids[len(ids)-maxLen:], true
 	}
 	return ids, truncated
 }

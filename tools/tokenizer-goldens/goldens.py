@@ -57,7 +57,7 @@ def write(path, lines, encode):
 
 # What the tests of the package read, besides CLIP.
 SAMPLE = (
-    "bert-accents bpe-fused bpe-suffix bytelevel class-bert class-gemma class-siglip class-siglip2 class-tipsv2 class-xlmr "
+    "bert-accents bpe-fused bpe-suffix bytelevel class-bert class-gemma class-roberta class-siglip class-siglip2 class-t5 class-tipsv2 class-xlmr "
     "spm-bpe-bytes spm-bpe-user spm-suffix spm-unigram-user unigram"
 ).split()
 

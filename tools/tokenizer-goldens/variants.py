@@ -148,7 +148,24 @@ def main():
     spm(out, "class-siglip2", "tokenizer.model", {"model_type": "siglip2", "tokenizer_class": "GemmaTokenizerFast", "add_bos_token": True}, **gemma)
     spm(out, "class-tipsv2", "tokenizer.model", {"model_type": "tipsv2"}, **{**gemma, "normalization_rule_name": None, **small}, user_defined_symbols=symbols)
     spm(out, "class-xlmr", "sentencepiece.bpe.model", {"model_type": "altclip", "tokenizer_class": "XLMRobertaTokenizer", "model_max_length": 77}, user_defined_symbols=symbols, **small)
+    spm(out, "class-t5", config={"model_type": "clip", "tokenizer_class": "T5Tokenizer", "eos_token": "</s>", "pad_token": "</s>"}, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, **small)
     vocab_txt(out)
+    roberta(out)
+
+
+def roberta(out):
+    folder = os.path.join(out, "class-roberta")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(out, "bytelevel", "tokenizer.json")) as f:
+        model = json.load(f)["model"]
+    with open(os.path.join(folder, "vocab.json"), "w") as f:
+        json.dump(model["vocab"], f)
+    with open(os.path.join(folder, "merges.txt"), "w") as f:
+        f.writelines(["#version: 0.2\n", *(" ".join(pair) + "\n" for pair in model["merges"])])
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump({"model_type": "clip"}, f)
+    with open(os.path.join(folder, "tokenizer_config.json"), "w") as f:
+        json.dump({"tokenizer_class": "RobertaTokenizerFast"}, f)
 
 
 def vocab_txt(out):
