@@ -1,0 +1,171 @@
+package preprocess
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/clipgo/clipgo/internal/imageio"
+)
+
+// Pixels are the pixel values of one picture.
+type Pixels struct {
+	Values  []float32
+	Shape   []int  // of Values: [3, height, width]; NaFlex: [MaxPatches, Patch*Patch*3], patches row by row, inside one [y, x, channel]
+	Patches [2]int // NaFlex: how many patches down and across; the rows of Values after them are 0
+}
+
+// Apply computes the pixel values of a picture. A large one is resized on all processors.
+func (s Spec) Apply(p *imageio.Picture) (Pixels, error) {
+	if err := s.Validate(); err != nil {
+		return Pixels{}, err
+	}
+	small, err := s.Resized(p)
+	if err != nil {
+		return Pixels{}, err
+	}
+	table := s.levels()
+	if s.Resize == NaFlex {
+		out := Pixels{Shape: []int{s.MaxPatches, 3 * s.Patch * s.Patch}, Patches: [2]int{small.H / s.Patch, small.W / s.Patch}}
+		out.Values = make([]float32, out.Shape[0]*out.Shape[1])
+		patches(out.Values, small, s.Patch, table)
+		return out, nil
+	}
+	n := small.W * small.H
+	out := Pixels{Values: make([]float32, 3*n), Shape: []int{3, small.H, small.W}}
+	for c := range 3 {
+		plane, values := out.Values[c*n:(c+1)*n], &table[c]
+		for i := range plane {
+			plane[i] = values[small.Pix[3*i+c]]
+		}
+	}
+	return out, nil
+}
+
+// Resized is the picture as Apply sees it before it computes floats: resized, cropped or padded, RGB.
+func (s Spec) Resized(p *imageio.Picture) (imageio.RGB, error) {
+	if p.W < 1 || p.H < 1 {
+		return imageio.RGB{}, fmt.Errorf("a picture of %d x %d pixels", p.W, p.H)
+	}
+	h, w := s.targetSize(p.H, p.W)
+	y, x := axis{size: h, out: h}, axis{size: w, out: w}
+	if s.Crop {
+		y, x = s.cropAxis(h, s.CropHeight), s.cropAxis(w, s.CropWidth)
+	}
+	if x.out > maxPixels/y.out {
+		return imageio.RGB{}, fmt.Errorf("a picture of %d x %d pixels would be resized to %d x %d: more than %d pixels",
+			p.W, p.H, w, h, maxPixels)
+	}
+	if s.ConvertLast {
+		return s.resizeOwnMode(p, h, w, y, x).ToRGB(), nil
+	}
+	rgb := p.ToRGB()
+	r := resize(raster{rgb.Pix, rgb.W, rgb.H, 3}, s.Backend, s.Filter, w, h, x.window(), y.window())
+	return imageio.RGB{Pix: pad(r, x, y, s.Fill).pix, W: x.out, H: y.out}, nil
+}
+
+// targetSize is the size that a picture of h x w is resized to.
+func (s Spec) targetSize(h, w int) (th, tw int) {
+	switch s.Resize {
+	case Exact:
+		return s.Height, s.Width
+	case Shortest:
+		if w <= h {
+			return longSide(s.Height, h, w), s.Height
+		}
+		return s.Height, longSide(s.Height, w, h)
+	case Cover, Fit:
+		ratio := min(float64(h)/float64(s.Height), float64(w)/float64(s.Width))
+		if s.Resize == Fit {
+			ratio = max(float64(h)/float64(s.Height), float64(w)/float64(s.Width))
+		}
+		return max(1, int(math.RoundToEven(float64(h)/ratio))), max(1, int(math.RoundToEven(float64(w)/ratio)))
+	case NaFlex:
+		return naflexSize(h, w, s.Patch, s.MaxPatches)
+	}
+	return h, w
+}
+
+// longSide is int(size * long / short) in double precision.
+func longSide(size, long, short int) int {
+	return int(float64(size*long) / float64(short))
+}
+
+// axis says which part of a resized axis is kept, and where it goes.
+type axis struct {
+	size int // resized
+	crop int // first sample kept
+	pad  int // samples of padding before
+	out  int // samples in the result
+}
+
+// window is the part of the resized axis that is kept.
+func (a axis) window() span { return span{a.crop, a.crop + min(a.size, a.out)} }
+
+func (s Spec) cropAxis(size, out int) axis {
+	a := axis{size: size, out: out}
+	switch d := size - out; {
+	case d >= 0 && s.CropRule == CropTorchvision:
+		a.crop = int(math.RoundToEven(float64(d) / 2))
+	case d >= 0:
+		a.crop = d / 2
+	case s.CropRule == CropHF:
+		a.pad = (1 - d) / 2
+	default:
+		a.pad = -d / 2
+	}
+	return a
+}
+
+// pad puts r at its place in a picture of x.out x y.out filled with v.
+func pad(r raster, x, y axis, v byte) raster {
+	if r.w == x.out && r.h == y.out {
+		return r
+	}
+	out := newRaster(x.out, y.out, r.n)
+	if v != 0 {
+		for i := range out.pix {
+			out.pix[i] = v
+		}
+	}
+	for i := range r.h {
+		copy(out.row(y.pad + i)[x.pad*r.n:], r.row(i))
+	}
+	return out
+}
+
+// levels tabulates what each byte becomes in each channel. The conversions to float32 keep the compiler from fusing operations.
+func (s Spec) levels() *[3][256]float32 {
+	var table [3][256]float32
+	for c := range 3 {
+		mean, std := s.Mean[c], s.Std[c]
+		fused := s.Arithmetic == Fused && s.Rescale && s.Normalize && !s.Offset
+		if fused {
+			mean = float32(mean * float32(1/s.Factor))
+			std = float32(std * float32(1/s.Factor))
+		}
+		for x := range 256 {
+			v := float32(x)
+			if s.Rescale && !fused {
+				switch s.Arithmetic {
+				case NumPy:
+					v = float32(float64(x) * s.Factor)
+				case Fused:
+					v = float32(v * float32(s.Factor))
+				case ToTensor:
+					v = float32(v / float32(1/s.Factor))
+				}
+				if s.Offset {
+					v--
+				}
+			}
+			if s.Normalize {
+				v = float32(v-mean) / std
+			}
+			if s.NormalizeTwice {
+				v /= s.Std[c]
+			}
+			table[c][x] = v
+		}
+	}
+	return &table
+}

@@ -1,0 +1,118 @@
+package preprocess
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/clipgo/clipgo/internal/imageio"
+	"github.com/clipgo/clipgo/internal/testutil"
+	"github.com/stretchr/testify/require"
+)
+
+// readNPY reads a float32 array.
+func readNPY(t *testing.T, path string) (shape []int, values []float32) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	n := int(binary.LittleEndian.Uint16(b[8:]))
+	head, b := string(b[10:10+n]), b[10+n:]
+	require.Contains(t, head, "'<f4'")
+	for _, f := range strings.Split(regexp.MustCompile(`\(([^)]*)\)`).FindStringSubmatch(head)[1], ",") {
+		if f = strings.TrimSpace(f); f != "" {
+			d, err := strconv.Atoi(f)
+			require.NoError(t, err)
+			shape = append(shape, d)
+		}
+	}
+	values = make([]float32, len(b)/4)
+	for i := range values {
+		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+	}
+	return shape, values
+}
+
+func loadPicture(t testing.TB, path string) *imageio.Picture {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	p, err := imageio.Decode(data, imageio.Options{})
+	require.NoError(t, err)
+	return p
+}
+
+// TestGoldenPixelValues compares with what transformers' and open_clip's processors returned for every checkpoint.
+func TestGoldenPixelValues(t *testing.T) {
+	golden := testutil.Shared(t, "golden")
+	pictures := testutil.Shared(t, "data", "images")
+	cases := 0
+	for _, dir := range must(filepath.Glob(golden + "/*")) {
+		if _, err := os.Stat(dir + "/expected_pixel_values.npy"); err != nil {
+			continue
+		}
+		name := filepath.Base(dir)
+		var spec Spec
+		if data, err := os.ReadFile(dir + "/open_clip_config.json"); err == nil {
+			spec, err = ParseOpenCLIP(data)
+			require.NoError(t, err, name)
+		} else {
+			data, err := os.ReadFile(dir + "/preprocessor_config.json")
+			require.NoError(t, err)
+			spec, err = ParseHF(data, "clip")
+			require.NoError(t, err, name)
+		}
+		t.Run(name, func(t *testing.T) { compareGolden(t, spec, dir, "expected_pixel_values.npy", pictures) })
+		cases++
+		if _, err := os.Stat(dir + "/expected_pixel_values_torchvision.npy"); err == nil {
+			spec, err := spec.With(CompatHF5)
+			require.NoError(t, err)
+			t.Run(name+"/torchvision", func(t *testing.T) { compareGolden(t, spec, dir, "expected_pixel_values_torchvision.npy", pictures) })
+		}
+	}
+	require.GreaterOrEqual(t, cases, 19)
+}
+
+// jpegTolerance is for pictures whose decoder differs from libjpeg-turbo by a level here and there.
+const jpegTolerance = 0.03
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func compareGolden(t *testing.T, spec Spec, dir, file, pictures string) {
+	var expected struct {
+		Images []string `json:"images"`
+		Shapes [][2]int `json:"spatial_shapes"`
+	}
+	data, err := os.ReadFile(dir + "/expected.json")
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &expected))
+	shape, want := readNPY(t, dir+"/"+file)
+	each := len(want) / shape[0]
+	for i, name := range expected.Images {
+		got, err := spec.Apply(loadPicture(t, pictures+"/"+name))
+		require.NoError(t, err)
+		require.Equal(t, shape[1:], got.Shape)
+		if spec.NaFlex() {
+			require.Equal(t, expected.Shapes[i], got.Patches)
+		}
+		worst := 0.0
+		for j, v := range want[i*each : (i+1)*each] {
+			worst = max(worst, math.Abs(float64(v)-float64(got.Values[j])))
+		}
+		if filepath.Ext(name) == ".jpg" {
+			require.LessOrEqual(t, worst, jpegTolerance, name)
+			continue
+		}
+		require.Zero(t, worst, name)
+	}
+}
