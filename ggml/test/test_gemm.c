@@ -217,12 +217,14 @@ static void test_prepare(const clipgo_kernels *isa) {
     for (int i = 32; i < 64; i++) x[2][i] = i % 3 ? 1e-40f : 0; /* too small for 127 / max */
     for (int form = CLIPGO_FORM_Q8_BLOCK; form <= CLIPGO_FORM_Q8_ROW; form++) {
         size_t bytes = isa->prepared_bytes((clipgo_form)form, K);
-        CHECK(bytes % 64 == 0 && bytes == clipgo_kernels_scalar.prepared_bytes((clipgo_form)form, K), "%s: sizes differ",
-              isa->isa);
-        uint8_t *a = allocate(3 * bytes), *b = allocate(3 * bytes);
+        size_t scalar_bytes = clipgo_kernels_scalar.prepared_bytes((clipgo_form)form, K);
+        CHECK(bytes % 64 == 0 && bytes >= scalar_bytes, "%s: prepared rows of %zu bytes", isa->isa, bytes);
+        uint8_t *a = allocate(3 * bytes), *b = allocate(3 * scalar_bytes);
         isa->prepare((clipgo_form)form, a, x[0], K, 3, K);
         clipgo_kernels_scalar.prepare((clipgo_form)form, b, x[0], K, 3, K);
-        CHECK(memcmp(a, b, 3 * bytes) == 0, "%s: form %d differs from scalar", isa->isa, form);
+        for (size_t r = 0; r < 3; r++) /* behind the blocks of 48 bytes an instruction set may keep its own copy */
+            CHECK(memcmp(a + r * bytes, b + r * scalar_bytes, K / 32 * 48) == 0, "%s: form %d differs from scalar",
+                  isa->isa, form);
         free(a), free(b);
     }
     for (uint32_t activations = 0; activations <= 2; activations++)

@@ -11,13 +11,16 @@
  *                signed                             elsewhere
  *   vp_wide    the same for codes of 8 bits that are
  *                unsigned                           where WIDE_UNSIGNED
- *                signed                             elsewhere
+ *                signed                             elsewhere, but not where WIDE_PAIRS: there,
+ *   vi_dot_pairs      sum + the products of w, 2 int16 of each column, with a pair of int16 activations
+ *   vw_pairs          bytes 0 and 2, or 1 and 3, of each column as int16
  *   vp_sum     the finished sums
  *
  * Partial sums may be narrow: of codes of b bits, vp_sum must be called after dot_run(b) dots (8 at most are asked for).
  *
  *   vw_low, vw_high   the nibbles of each byte
  *   vw_lookup         table[code] for codes < 16
+ *   vp_keep           makes the compiler finish p here: left alone it adds many sums in another order, and spills them
  *   vf_store_i8       stores integral floats in -128..127 as int8
  */
 #ifndef CLIPGO_SIMD_INT_H
@@ -56,24 +59,23 @@ static inline void vf_store_i8(int8_t *p, vf a) {
 static inline int dot_run(int bits) { return bits ? 8 : 0; }
 static inline vp vp_start(vi n) { return n; }
 static inline vp vp_dot(vp p, vw w, va a, int quad) { return _mm512_dpbusd_epi32(p, w, vi_broadcast(a + 4 * quad)); }
-static inline vp vp_wide(vp p, vw w, va a, int quad) { return vp_dot(p, w, a, quad); }
 static inline vi vp_sum(vp p) { return p; }
 #else
 #define WIDE_UNSIGNED 0
+#define WIDE_PAIRS 1
 /* Pairs of products are summed in int16: 2 * 127 * (2^b - 1) goes 8, 4 and 2 times into it for b = 4, 5 and 6. */
-static inline int dot_run(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1; }
+static inline int dot_run(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : 2; }
 static inline vp vp_start(vi n) { return _mm512_and_si512(n, _mm512_set1_epi32(0xffff)); }
 static inline vp vp_dot(vp p, vw w, va a, int quad) {
     return _mm512_add_epi16(p, _mm512_maddubs_epi16(w, vi_broadcast(a + 4 * quad)));
 }
-/* |w| * (w < 0 ? -a : a): 2 * 128 * 127 fits where 2 * 255 * 127 would not. */
-static inline vp vp_wide(vp p, vw w, va a, int quad) {
-    __m512i b = vi_broadcast(a + 4 * quad);
-    b = _mm512_mask_sub_epi8(b, _mm512_movepi8_mask(w), _mm512_setzero_si512(), b);
-    return _mm512_add_epi16(p, _mm512_maddubs_epi16(_mm512_abs_epi8(w), b));
-}
 static inline vi vp_sum(vp p) { return _mm512_madd_epi16(p, _mm512_set1_epi16(1)); }
+static inline vw vw_pairs(vw w, int odd) { return _mm512_srai_epi16(odd ? w : _mm512_slli_epi16(w, 8), 8); }
+static inline vi vi_dot_pairs(vi sum, vw w, const int16_t *a) {
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(w, vi_broadcast(a)));
+}
 #endif
+#define vp_keep(p) __asm__("" : "+v"(p))
 #define CODES_UNSIGNED 1
 
 #elif CLIPGO_SIMD_AVX2
@@ -111,23 +113,23 @@ static inline vp vp_start(vi n) { return n; }
 static inline vp vp_dot(vp p, vw w, va a, int quad) {
     return _mm256_dpbusd_avx_epi32(p, w, vi_broadcast(a + 4 * quad));
 }
-static inline vp vp_wide(vp p, vw w, va a, int quad) { return vp_dot(p, w, a, quad); }
 static inline vi vp_sum(vp p) { return p; }
 #else
 #define WIDE_UNSIGNED 0
+#define WIDE_PAIRS 1
 /* Pairs of products are summed in int16: 2 * 127 * (2^b - 1) goes 8, 4 and 2 times into it for b = 4, 5 and 6. */
-static inline int dot_run(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : bits == 6 ? 2 : 1; }
+static inline int dot_run(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : 2; }
 static inline vp vp_start(vi n) { return _mm256_and_si256(n, _mm256_set1_epi32(0xffff)); }
 static inline vp vp_dot(vp p, vw w, va a, int quad) {
     return _mm256_add_epi16(p, _mm256_maddubs_epi16(w, vi_broadcast(a + 4 * quad)));
 }
-/* |w| * (w < 0 ? -a : a): 2 * 128 * 127 fits where 2 * 255 * 127 would not. */
-static inline vp vp_wide(vp p, vw w, va a, int quad) {
-    __m256i signed_a = _mm256_sign_epi8(vi_broadcast(a + 4 * quad), w);
-    return _mm256_add_epi16(p, _mm256_maddubs_epi16(_mm256_abs_epi8(w), signed_a));
-}
 static inline vi vp_sum(vp p) { return _mm256_madd_epi16(p, _mm256_set1_epi16(1)); }
+static inline vw vw_pairs(vw w, int odd) { return _mm256_srai_epi16(odd ? w : _mm256_slli_epi16(w, 8), 8); }
+static inline vi vi_dot_pairs(vi sum, vw w, const int16_t *a) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(w, vi_broadcast(a)));
+}
 #endif
+#define vp_keep(p) __asm__("" : "+x"(p))
 #define CODES_UNSIGNED 1
 
 #elif CLIPGO_SIMD_NEON
@@ -180,8 +182,8 @@ static inline vp vp_dot(vp p, vw w, va a, int quad) {
     return vpadalq_s16(p, vpaddq_s16(low, high));
 #endif
 }
-static inline vp vp_wide(vp p, vw w, va a, int quad) { return vp_dot(p, w, a, quad); }
 #define WIDE_UNSIGNED 0
+#define vp_keep(p) __asm__("" : "+w"(p))
 #define CODES_UNSIGNED 0
 static inline int dot_run(int bits) { return bits ? 8 : 0; }
 
@@ -229,11 +231,15 @@ static inline vp vp_dot(vp p, vw w, va a, int quad) {
     for (int i = 0; i < 4; i++) p += (int8_t)w.b[i] * a[4 * quad + i];
     return p;
 }
-static inline vp vp_wide(vp p, vw w, va a, int quad) { return vp_dot(p, w, a, quad); }
 #define WIDE_UNSIGNED 0
+#define vp_keep(p) ((void)(p))
 #define CODES_UNSIGNED 0
 static inline int dot_run(int bits) { return bits ? 8 : 0; }
 
+#endif
+
+#ifndef WIDE_PAIRS
+#define WIDE_PAIRS 0
 #endif
 
 /* Products of bfloat16 pairs, summed in float32: f + w[2i] * x[2i] + w[2i+1] * x[2i+1] in lane i. */
