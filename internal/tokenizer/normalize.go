@@ -104,7 +104,7 @@ func compileNormalizer(s *Step, user *finder) (normalizer, error) {
 func compileReplace(s *Step) (normalizer, error) {
 	if s.Regex == "" {
 		if s.Pattern == "" {
-			return nil, fmt.Errorf("Replace has no pattern")
+			return nil, fmt.Errorf("a Replace has no pattern")
 		}
 		return func(text string) string { return strings.ReplaceAll(text, s.Pattern, s.Content) }, nil
 	}

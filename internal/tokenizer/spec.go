@@ -189,29 +189,44 @@ func (s *Spec) check() (map[string]int32, error) {
 	if n := len(s.Types); n != 0 && n != len(s.Tokens) {
 		return nil, fmt.Errorf("tokenizer: %d token types for %d tokens", n, len(s.Tokens))
 	}
-	ids := make(map[string]int32, len(s.Tokens))
-	for i, token := range s.Tokens {
-		if len(s.Types) > 0 {
-			if t := s.Types[i]; t < Normal || t > Byte {
-				return nil, fmt.Errorf("tokenizer: token %d has type %d, expected 1 to 6", i, t)
-			} else if t == Unused {
-				if _, taken := ids[token]; taken || token == "" {
-					continue
-				}
-			}
-		}
-		if len(token) > maxTokenBytes {
-			return nil, fmt.Errorf("tokenizer: token %d has %d bytes, at most %d are supported", i, len(token), maxTokenBytes)
-		}
-		if first, taken := ids[token]; taken && s.typeOf(first) != Unused {
-			return nil, fmt.Errorf("tokenizer: token %d repeats token %d, %.60q", i, first, token)
-		}
-		ids[token] = int32(i)
+	ids, err := s.index()
+	if err != nil {
+		return nil, err
 	}
 	if err := s.checkModel(); err != nil {
 		return nil, err
 	}
 	return ids, s.checkIDs()
+}
+
+// index returns the id of each token. An unused one gives way to a token in use.
+func (s *Spec) index() (map[string]int32, error) {
+	ids := make(map[string]int32, len(s.Tokens))
+	unused := false
+	for i, token := range s.Tokens {
+		switch t := s.typeOf(int32(i)); {
+		case t < Normal || t > Byte:
+			return nil, fmt.Errorf("tokenizer: token %d has type %d, expected 1 to 6", i, t)
+		case len(token) > maxTokenBytes:
+			return nil, fmt.Errorf("tokenizer: token %d has %d bytes, at most %d are supported", i, len(token), maxTokenBytes)
+		case t == Unused:
+			unused = true
+			continue
+		}
+		before := len(ids)
+		if ids[token] = int32(i); len(ids) == before {
+			return nil, fmt.Errorf("tokenizer: token %d repeats token %d, %.60q", i, slices.Index(s.Tokens, token), token)
+		}
+	}
+	for i, token := range s.Tokens {
+		if !unused {
+			break
+		}
+		if _, taken := ids[token]; !taken && token != "" && s.typeOf(int32(i)) == Unused {
+			ids[token] = int32(i)
+		}
+	}
+	return ids, nil
 }
 
 func (s *Spec) checkModel() error {

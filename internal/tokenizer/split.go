@@ -69,7 +69,7 @@ func compileSplit(s *Step) (splitter, error) {
 		}
 	} else {
 		if s.Pattern == "" {
-			return nil, fmt.Errorf("Split has no pattern")
+			return nil, fmt.Errorf("a Split has no pattern")
 		}
 		match = func(text string) int {
 			if strings.HasPrefix(text, s.Pattern) {
@@ -88,7 +88,7 @@ func compileSplit(s *Step) (splitter, error) {
 	}
 	if s.Invert {
 		if how != removed && how != isolated {
-			return nil, fmt.Errorf("Split is inverted and %s, which is not supported", s.Behavior)
+			return nil, fmt.Errorf("a Split is inverted and %s, which is not supported", s.Behavior)
 		}
 		return func(ids []int32, w word, next sink) []int32 { return keepMatches(ids, w, how == isolated, match, next) }, nil
 	}
@@ -214,12 +214,12 @@ func punctuationMark(text string) int {
 func compileMetaspace(s *Step) (splitter, error) {
 	mark := s.Replacement
 	if utf8.RuneCountInString(mark) != 1 {
-		return nil, fmt.Errorf("Metaspace replaces spaces by %.40q, expected one character", mark)
+		return nil, fmt.Errorf("a Metaspace replaces spaces by %.40q, expected one character", mark)
 	}
 	switch s.Prepend {
 	case "always", "first", "never":
 	default:
-		return nil, fmt.Errorf("Metaspace has prepend_scheme %.40q, expected always, first or never", s.Prepend)
+		return nil, fmt.Errorf("a Metaspace has prepend_scheme %.40q, expected always, first or never", s.Prepend)
 	}
 	begins := func(text string) int {
 		if strings.HasPrefix(text, mark) {

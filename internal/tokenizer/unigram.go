@@ -37,7 +37,7 @@ func newUnigram(spec *Spec, ids map[string]int32) (*unigram, error) {
 	u := &unigram{ids: ids, scores: spec.Scores, unk: spec.Unk}
 	u.scratch.New = func() any { return new([]cut) }
 	u.unkScore = slices.Min(spec.Scores) - unkPenalty
-	for token := range ids {
+	for _, token := range spec.Tokens {
 		if token != "" {
 			u.longest[token[0]] = max(u.longest[token[0]], len(token))
 		}
