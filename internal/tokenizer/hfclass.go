@@ -167,7 +167,8 @@ func hfXLMRoberta(h *hfFiles) (Spec, error) {
 	return spec, spec.frame("XLMRobertaTokenizer", spec.BOS, spec.EOS)
 }
 
-// hfT5 is T5Tokenizer, which open_clip's SigLIP checkpoints name.
+// hfT5 is T5Tokenizer, which open_clip's SigLIP checkpoints name. The class also adds <extra_id_0> to <extra_id_99>
+// behind the vocabulary; they are left out, as no text tower here has rows for them.
 func hfT5(h *hfFiles) (Spec, error) {
 	c := &h.config
 	c.defaults("eos_token", "</s>", "unk_token", "<unk>", "pad_token", "<pad>")
