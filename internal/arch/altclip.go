@@ -36,7 +36,7 @@ func readAltCLIP(c *Config) (*Model, error) {
 				Heads:      text.Int("num_attention_heads", 16),
 				FFN:        text.Int("intermediate_size", 4096),
 				Eps:        float32(text.Float("layer_norm_eps", 1e-5)),
-				Act:        text.activation("hidden_act", "gelu"),
+				Act:        activation(text, "hidden_act", "gelu"),
 				Projection: projection,
 				Pooling:    PoolFirst,
 				PostNorm:   true,

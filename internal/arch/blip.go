@@ -33,12 +33,12 @@ func ignoreCrossAttention(prefix string) []Ignore {
 
 func readBLIP(c *Config) (*Model, error) {
 	retrieval := false
-	switch name := c.architecture("BlipModel"); name {
+	switch name := architectureOf(c, "BlipModel"); name {
 	case "BlipModel":
 	case "BlipForImageTextRetrieval":
 		retrieval = true
 	default:
-		c.fail("architectures", "is %q, expected BlipModel or BlipForImageTextRetrieval: others have no embeddings of pictures and texts", name)
+		c.Fail("architectures", "is %q, expected BlipModel or BlipForImageTextRetrieval: others have no embeddings of pictures and texts", name)
 	}
 	text, vision := c.Object("text_config"), c.Object("vision_config")
 	projection := c.Int("projection_dim", 512)
@@ -72,7 +72,7 @@ func readBLIPVision(c *Config, projection, width, ffn, layers, heads, image, pat
 			Heads:      c.Int("num_attention_heads", heads),
 			FFN:        c.Int("intermediate_size", ffn),
 			Eps:        float32(c.Float("layer_norm_eps", eps)),
-			Act:        c.activation("hidden_act", "gelu"),
+			Act:        activation(c, "hidden_act", "gelu"),
 			Projection: projection,
 			Pooling:    PoolFirst,
 		},

@@ -37,7 +37,7 @@ func readBERT(c *Config, projection int) *Text {
 			Heads:      c.Int("num_attention_heads", 12),
 			FFN:        c.Int("intermediate_size", 3072),
 			Eps:        float32(c.Float("layer_norm_eps", 1e-12)),
-			Act:        c.activation("hidden_act", "gelu"),
+			Act:        activation(c, "hidden_act", "gelu"),
 			Projection: projection,
 			Pooling:    PoolFirst,
 			PostNorm:   true,

@@ -1,7 +1,5 @@
 package arch
 
-import "github.com/clipgo/clipgo/internal/program"
-
 // CLIP as transformers writes it (configuration_clip.py, modeling_clip.py of 5.23).
 
 var clipFamily = &Family{
@@ -44,7 +42,7 @@ func readCLIPText(c *Config, projection int) *Text {
 			Heads:      c.Int("num_attention_heads", 8),
 			FFN:        c.Int("intermediate_size", 2048),
 			Eps:        float32(c.Float("layer_norm_eps", 1e-5)),
-			Act:        c.activation("hidden_act", "quick_gelu"),
+			Act:        activation(c, "hidden_act", "quick_gelu"),
 			Projection: projection,
 			Pooling:    PoolEOS,
 		},
@@ -63,7 +61,7 @@ func readCLIPText(c *Config, projection int) *Text {
 
 func readCLIPVision(c *Config, projection int) *Vision {
 	if n := c.Int("num_channels", 3); n != 3 {
-		c.fail("num_channels", "is %d, expected 3", n)
+		c.Fail("num_channels", "is %d, expected 3", n)
 	}
 	return &Vision{
 		Tower: Tower{
@@ -72,7 +70,7 @@ func readCLIPVision(c *Config, projection int) *Vision {
 			Heads:      c.Int("num_attention_heads", 12),
 			FFN:        c.Int("intermediate_size", 3072),
 			Eps:        float32(c.Float("layer_norm_eps", 1e-5)),
-			Act:        c.activation("hidden_act", "quick_gelu"),
+			Act:        activation(c, "hidden_act", "quick_gelu"),
 			Projection: projection,
 			Pooling:    PoolFirst,
 		},
@@ -122,14 +120,4 @@ func clipTextTable(t *Text) Table {
 			{Source: "text_projection.weight", Name: "text_projection.weight", Dims: "width projection"},
 		}, blockRows("text_model.encoder.layers.{n}.", "t.blk.{n}.")...),
 	}
-}
-
-// activation reads an activation's name.
-func (c *Config) activation(key, def string) program.Activation {
-	name := c.String(key, def)
-	act, err := ParseActivation(name)
-	if err != nil {
-		c.fail(key, "is %q, which is no activation that we know", name)
-	}
-	return act
 }

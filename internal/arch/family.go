@@ -5,6 +5,9 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/clipgo/clipgo/internal/jsonconf"
+	"github.com/clipgo/clipgo/internal/program"
 )
 
 // Family is how checkpoints of one model_type of transformers are read.
@@ -19,6 +22,26 @@ type Family struct {
 	// Resize, if not nil, makes the model take pictures of another size than it was trained on, if that is what the
 	// preprocessor makes.
 	Resize func(m *Model, size int) error
+}
+
+// Config is a checkpoint's config.json.
+type Config = jsonconf.Config
+
+// activation reads an activation's name.
+func activation(c *Config, key, def string) program.Activation {
+	act, err := ParseActivation(c.String(key, def))
+	if err != nil {
+		c.Fail(key, "is no activation that we know: %v", err)
+	}
+	return act
+}
+
+// architectureOf returns the class that a checkpoint was saved from, def where the file doesn't say.
+func architectureOf(c *Config, def string) string {
+	if list := c.Strings("architectures"); len(list) > 0 {
+		return list[0]
+	}
+	return def
 }
 
 // Ignore names tensors that a checkpoint may hold and a model doesn't need.

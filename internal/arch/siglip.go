@@ -34,7 +34,7 @@ func readSigLIP(c *Config) (*Model, error) {
 	m.Vision.Pooling = PoolMAP
 	m.Vision.Projection = m.Vision.Width
 	if !vision.Bool("vision_use_head", true) {
-		vision.fail("vision_use_head", "is false: such a tower gives no embedding of a picture")
+		vision.Fail("vision_use_head", "is false: such a tower gives no embedding of a picture")
 	}
 	return m, c.Err()
 }
@@ -53,7 +53,7 @@ func readSigLIP2(c *Config) (*Model, error) {
 		side++
 	}
 	if side*side != n {
-		v.fail("num_patches", "is %d, expected a square: the positions' grid", n)
+		v.Fail("num_patches", "is %d, expected a square: the positions' grid", n)
 	}
 	m.Vision.Image = side * m.Vision.Patch
 	return m, c.Err()
@@ -66,7 +66,7 @@ func siglipTower(c *Config) Tower {
 		Heads:  c.Int("num_attention_heads", 12),
 		FFN:    c.Int("intermediate_size", 3072),
 		Eps:    float32(c.Float("layer_norm_eps", 1e-6)),
-		Act:    c.activation("hidden_act", "gelu_pytorch_tanh"),
+		Act:    activation(c, "hidden_act", "gelu_pytorch_tanh"),
 	}
 }
 

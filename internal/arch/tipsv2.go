@@ -26,7 +26,7 @@ func readTIPSv2(c *Config) (*Model, error) {
 	width := vision.Int("hidden_size", 768)
 	ffn := int(float64(width) * vision.Float("mlp_ratio", 4))
 	gated := vision.Bool("use_swiglu_ffn", false)
-	act := vision.activation("hidden_act", "gelu")
+	act := activation(vision, "hidden_act", "gelu")
 	if gated {
 		ffn, act = (ffn*2/3+7)/8*8, program.ActSiLU
 	}
@@ -56,7 +56,7 @@ func readTIPSv2(c *Config) (*Model, error) {
 				Heads:   text.Int("num_attention_heads", 12),
 				FFN:     text.Int("intermediate_size", 3072),
 				Eps:     float32(text.Float("layer_norm_eps", 1e-5)),
-				Act:     text.activation("hidden_act", "relu"),
+				Act:     activation(text, "hidden_act", "relu"),
 				Pooling: PoolMean,
 			},
 			Vocab:       text.Int("vocab_size", 32000),
@@ -72,7 +72,7 @@ func readTIPSv2(c *Config) (*Model, error) {
 	}
 	temperature := c.Float("temperature_init_value", 0.005065968260169029)
 	if temperature <= 0 {
-		c.fail("temperature_init_value", "is %g, expected a positive number", temperature)
+		c.Fail("temperature_init_value", "is %g, expected a positive number", temperature)
 		temperature = 1
 	}
 	setTemperature(m, float32(temperature))

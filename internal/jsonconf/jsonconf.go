@@ -1,4 +1,5 @@
-package arch
+// Package jsonconf reads JSON files of settings, with errors that name the file and the field.
+package jsonconf
 
 import (
 	"bytes"
@@ -17,8 +18,8 @@ type Config struct {
 	err    *error // the first error of the file
 }
 
-// ParseConfig parses the JSON object data that came from file.
-func ParseConfig(file string, data []byte) (*Config, error) {
+// Parse parses the JSON object data that came from file.
+func Parse(file string, data []byte) (*Config, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	var fields map[string]any
@@ -34,7 +35,8 @@ func ParseConfig(file string, data []byte) (*Config, error) {
 // Err returns the first error met by the getters of this object and those inside it.
 func (c *Config) Err() error { return *c.err }
 
-func (c *Config) fail(key, format string, args ...any) {
+// Fail records an error about the field key, unless there is one already.
+func (c *Config) Fail(key, format string, args ...any) {
 	if *c.err == nil {
 		*c.err = fmt.Errorf("%s: %s%s %s", c.file, c.path, key, fmt.Sprintf(format, args...))
 	}
@@ -52,7 +54,7 @@ func (c *Config) Object(key string) *Config {
 	}
 	fields, ok := v.(map[string]any)
 	if !ok {
-		c.fail(key, "is %s, expected an object", describe(v))
+		c.Fail(key, "is %s, expected an object", describe(v))
 	}
 	o.fields = fields
 	return o
@@ -78,14 +80,14 @@ func (c *Config) Int(key string, def int) int {
 	}
 	n, ok := v.(json.Number)
 	if !ok {
-		c.fail(key, "is %s, expected an integer", describe(v))
+		c.Fail(key, "is %s, expected an integer", describe(v))
 		return def
 	}
 	i, err := strconv.ParseInt(n.String(), 10, 32)
 	if err != nil {
 		f, ferr := n.Float64()
 		if ferr != nil || f != math.Trunc(f) || math.Abs(f) > math.MaxInt32 {
-			c.fail(key, "is %s, expected an integer of 32 bits", n)
+			c.Fail(key, "is %s, expected an integer of 32 bits", n)
 			return def
 		}
 		i = int64(f)
@@ -101,12 +103,12 @@ func (c *Config) Float(key string, def float64) float64 {
 	}
 	n, ok := v.(json.Number)
 	if !ok {
-		c.fail(key, "is %s, expected a number", describe(v))
+		c.Fail(key, "is %s, expected a number", describe(v))
 		return def
 	}
 	f, err := n.Float64()
 	if err != nil {
-		c.fail(key, "is %s, expected a finite number", n)
+		c.Fail(key, "is %s, expected a finite number", n)
 		return def
 	}
 	return f
@@ -120,7 +122,7 @@ func (c *Config) Bool(key string, def bool) bool {
 	}
 	b, ok := v.(bool)
 	if !ok {
-		c.fail(key, "is %s, expected true or false", describe(v))
+		c.Fail(key, "is %s, expected true or false", describe(v))
 	}
 	return b
 }
@@ -133,19 +135,62 @@ func (c *Config) String(key, def string) string {
 	}
 	s, ok := v.(string)
 	if !ok {
-		c.fail(key, "is %s, expected a string", describe(v))
+		c.Fail(key, "is %s, expected a string", describe(v))
 	}
 	return s
 }
 
-// architecture returns the class that a checkpoint was saved from, def where the file doesn't say.
-func (c *Config) architecture(def string) string {
-	list, ok := c.fields["architectures"].([]any)
-	if !ok || len(list) == 0 {
-		return def
+// Strings returns the list of strings at key, nil where it is missing or null.
+func (c *Config) Strings(key string) []string {
+	var list []string
+	for _, v := range c.list(key) {
+		x, ok := v.(string)
+		if !ok {
+			c.Fail(key, "holds %s, expected strings", describe(v))
+		}
+		list = append(list, x)
 	}
-	name, _ := list[0].(string)
-	return name
+	return list
+}
+
+// Floats returns the list of finite numbers at key, nil where it is missing or null.
+func (c *Config) Floats(key string) []float64 {
+	var list []float64
+	for _, v := range c.list(key) {
+		x, err := 0.0, error(nil)
+		if n, ok := v.(json.Number); ok {
+			x, err = n.Float64()
+		}
+		if _, ok := v.(json.Number); !ok || err != nil {
+			c.Fail(key, "holds %s, expected finite numbers", describe(v))
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+func (c *Config) list(key string) []any {
+	v := c.fields[key]
+	if v == nil {
+		return nil
+	}
+	list, ok := v.([]any)
+	if !ok {
+		c.Fail(key, "is %s, expected a list", describe(v))
+	}
+	return list
+}
+
+// IsObject says whether the value at key is an object.
+func (c *Config) IsObject(key string) bool {
+	_, ok := c.fields[key].(map[string]any)
+	return ok
+}
+
+// IsList says whether the value at key is a list.
+func (c *Config) IsList(key string) bool {
+	_, ok := c.fields[key].([]any)
+	return ok
 }
 
 // describe names a JSON value in an error, shortened.

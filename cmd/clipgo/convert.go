@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clipgo/clipgo/convert"
+	"github.com/clipgo/clipgo/gguf"
+)
+
+func convertCommand(s streams) *cli.Command {
+	return newCommand(&cli.Command{
+		Name:      "convert",
+		Usage:     "make a GGUF file of a Hugging Face checkpoint",
+		ArgsUsage: "FOLDER",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: the folder's name and the type)"},
+			&cli.StringFlag{Name: "type", Value: "F16", Usage: "of the matrices: F32, F16, BF16, Q8_0, Q4_0, ..."},
+			&cli.BoolFlag{Name: "text-only", Usage: "leave the image tower out"},
+			&cli.BoolFlag{Name: "vision-only", Usage: "leave the text tower out"},
+		},
+		Action: func(c *cli.Context) error { return convertAction(c, s) },
+	})
+}
+
+func convertAction(c *cli.Context, s streams) error {
+	if c.NArg() != 1 {
+		return fmt.Errorf("convert: %d folders, expected one", c.NArg())
+	}
+	source, out := c.Args().First(), c.String("output")
+	if out == "" {
+		out = convert.DefaultOutput(source, c.String("type"))
+	}
+	bar := newProgress(s.err, "convert")
+	report, err := convert.Convert(c.Context, source, out, convert.Options{
+		Type:       c.String("type"),
+		TextOnly:   c.Bool("text-only"),
+		VisionOnly: c.Bool("vision-only"),
+		Progress:   func(done, total int64) { bar.update(done, total, byteSize) },
+	})
+	bar.clear()
+	if err != nil {
+		return fmt.Errorf("convert: %w", err)
+	}
+	if n := len(report.Fallbacks); n > 0 {
+		s.warn("%d of %d tensors have rows that the blocks of %s don't divide, and are kept wider: %s", n, report.Tensors,
+			strings.ToUpper(c.String("type")), shorten(report.Fallbacks, 4))
+	}
+	s.warn("wrote %s: %s, %d tensors (%s), %s", out, report.Family, report.Tensors, typeCounts(report.Types), byteSize(report.Bytes))
+	return nil
+}
+
+// shorten lists the first n names.
+func shorten(names []string, n int) string {
+	if len(names) <= n {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:n], ", "), len(names)-n)
+}
+
+// typeCounts lists types, the most frequent first.
+func typeCounts(types map[gguf.Type]int) string {
+	var names []gguf.Type
+	for t := range types {
+		names = append(names, t)
+	}
+	sort.Slice(names, func(a, b int) bool {
+		if types[names[a]] != types[names[b]] {
+			return types[names[a]] > types[names[b]]
+		}
+		return names[a] < names[b]
+	})
+	var parts []string
+	for _, t := range names {
+		parts = append(parts, fmt.Sprintf("%d %s", types[t], t))
+	}
+	return strings.Join(parts, ", ")
+}

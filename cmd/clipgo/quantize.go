@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/clipgo/clipgo/gguf"
+	"github.com/clipgo/clipgo/quantize"
+)
+
+func quantizeCommand(s streams) *cli.Command {
+	return newCommand(&cli.Command{
+		Name:      "quantize",
+		Usage:     "make a GGUF file smaller",
+		ArgsUsage: "IN.gguf [OUT.gguf] TYPE",
+		Description: "TYPE is one of " + strings.Join(quantize.Names(), ", ") + "; Q3_K, Q4_K and Q5_K mean their _M.\n" +
+			"With --target-size it may be left out.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "pure", Usage: "every tensor that is quantised gets TYPE itself, whatever its mix says"},
+			&cli.StringSliceFlag{Name: "tensor-type", Usage: "`PATTERN=TYPE`: tensors whose name the regular expression matches; may be repeated"},
+			&cli.BoolFlag{Name: "allow-requantize", Usage: "take a file that is quantised already, and lose twice"},
+			&cli.StringFlag{Name: "imatrix", Usage: "`FILE` with the importance of each column"},
+			&cli.StringFlag{Name: "target-size", Usage: "the best mix of types whose file has at most `SIZE` bytes, such as 60M"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "print what each tensor would become, and write nothing"},
+		},
+		Action: func(c *cli.Context) error { return quantizeAction(c, s) },
+	})
+}
+
+func quantizeAction(c *cli.Context, s streams) error {
+	in, out, typeName, err := quantizeArguments(c)
+	if err != nil {
+		return err
+	}
+	o := quantize.Options{AllowRequantize: c.Bool("allow-requantize")}
+	if o.Policy, err = quantize.ParsePolicy(typeName); err != nil {
+		return fmt.Errorf("quantize: %w", err)
+	}
+	if c.Bool("pure") {
+		o.Policy.Pure()
+	}
+	for _, override := range c.StringSlice("tensor-type") {
+		if err := o.Policy.ParseOverride(override); err != nil {
+			return fmt.Errorf("quantize: --tensor-type: %w", err)
+		}
+	}
+	if size := c.String("target-size"); size != "" {
+		if o.TargetSize, err = parseSize(size); err != nil {
+			return fmt.Errorf("quantize: --target-size: %w", err)
+		}
+	}
+	if path := c.String("imatrix"); path != "" {
+		if o.Imatrix, err = quantize.ReadImatrix(path); err != nil {
+			return fmt.Errorf("quantize: %w", err)
+		}
+		o.ImatrixFile = path
+	}
+	if c.Bool("dry-run") {
+		report, err := quantize.Plan(c.Context, in, o)
+		if err != nil {
+			return fmt.Errorf("quantize: %w", err)
+		}
+		return printPlan(s.out, report)
+	}
+	bar := newProgress(s.err, "quantize")
+	o.Progress = func(done, total int64) { bar.update(done, total, byteSize) }
+	report, err := quantize.File(c.Context, in, out, o)
+	bar.clear()
+	if err != nil {
+		return fmt.Errorf("quantize: %w", err)
+	}
+	types := map[gguf.Type]int{}
+	for i := range report.Tensors {
+		types[report.Tensors[i].To]++
+	}
+	if n := report.Fallbacks(); n > 0 {
+		s.warn("%d of %d tensors have rows that the blocks of their type don't divide, and are kept wider", n, len(report.Tensors))
+	}
+	s.warn("wrote %s: %s, %s instead of %s (%s)", out, report.Policy, byteSize(report.BytesOut), byteSize(report.BytesIn), typeCounts(types))
+	return nil
+}
+
+// quantizeArguments takes the arguments apart. Without OUT the output lies beside the input.
+func quantizeArguments(c *cli.Context) (in, out, typeName string, err error) {
+	args := c.Args().Slice()
+	target := c.IsSet("target-size")
+	isType := func(s string) bool {
+		_, err := quantize.ParsePolicy(s)
+		return err == nil
+	}
+	switch {
+	case len(args) == 3:
+		return args[0], args[1], args[2], nil
+	case len(args) == 2 && target && !isType(args[1]):
+		return args[0], args[1], "Q4_K_M", nil
+	case len(args) == 2:
+		typeName = args[1]
+	case len(args) == 1 && target:
+		typeName = "Q4_K_M"
+	default:
+		return "", "", "", fmt.Errorf("quantize: %d arguments, expected IN.gguf [OUT.gguf] TYPE; see `clipgo quantize --help`", len(args))
+	}
+	name := strings.ToUpper(typeName)
+	if target {
+		name = strings.ToUpper(c.String("target-size"))
+	}
+	base := strings.TrimSuffix(args[0], filepath.Ext(args[0]))
+	for _, known := range quantize.Names() {
+		base = strings.TrimSuffix(base, "-"+known)
+	}
+	return args[0], base + "-" + name + ".gguf", typeName, nil
+}
+
+// parseSize reads a number of bytes with an optional unit: K, M, G of 1000, or Ki, Mi, Gi of 1024; a B may follow.
+func parseSize(s string) (int64, error) {
+	number, unit := s, 1.0
+	for suffix, size := range map[string]float64{"K": 1e3, "M": 1e6, "G": 1e9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30} {
+		upper := strings.TrimSuffix(strings.ToUpper(s), "B")
+		if rest, ok := strings.CutSuffix(upper, suffix); ok {
+			number, unit = rest, size
+		}
+	}
+	if unit == 1 {
+		number = strings.TrimSuffix(strings.ToUpper(s), "B")
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(n > 0) || n*unit > math.MaxInt64/2 {
+		return 0, fmt.Errorf("%q is no size; expected a number of bytes such as 60M or 1.5G", s)
+	}
+	return int64(n * unit), nil
+}
+
+func printPlan(w io.Writer, report *quantize.Report) error {
+	for i := range report.Tensors {
+		t := &report.Tensors[i]
+		why := t.Why
+		if t.Fallback {
+			why += " (fallback)"
+		}
+		fmt.Fprintf(w, "%-32s  %-6s -> %-6s  %12d -> %12d bytes  %s\n", t.Name, t.From, t.To, t.BytesIn, t.BytesOut, why)
+	}
+	_, err := fmt.Fprintf(w, "%d tensors, %s -> %s\n", len(report.Tensors), byteSize(report.BytesIn), byteSize(report.BytesOut))
+	return err
+}

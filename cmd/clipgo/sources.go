@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/clipgo/clipgo"
+)
+
+// picture is one image that a command was given.
+type picture struct {
+	name string // as given; inside a folder, joined with the path in it
+	err  error  // why it can't be read at all, known before trying
+}
+
+// imageExtensions are what a walk through a folder takes for pictures. A file that is named is tried whatever its name.
+var imageExtensions = map[string]bool{
+	".jpg": true, ".jpeg": true, ".jpe": true, ".jfif": true, ".png": true, ".gif": true, ".webp": true, ".bmp": true,
+	".tif": true, ".tiff": true, ".ppm": true, ".pgm": true, ".pbm": true, ".pnm": true,
+}
+
+// expand replaces folders by the pictures in them, subfolders included, in path order. walked says whether there was one.
+func expand(args []string) (pictures []picture, walked bool) {
+	for _, arg := range args {
+		if strings.Contains(arg, "://") || strings.HasPrefix(arg, "data:") || arg == "-" {
+			pictures = append(pictures, picture{name: arg})
+			continue
+		}
+		if info, err := os.Stat(arg); err != nil || !info.IsDir() {
+			pictures = append(pictures, picture{name: arg})
+			continue
+		}
+		walked = true
+		pictures = append(pictures, walk(arg)...)
+	}
+	return pictures, walked
+}
+
+// walk lists the pictures in a folder, which may be a link to one. Their names begin with the folder's as it was given.
+func walk(dir string) []picture {
+	prefix := dir
+	if !os.IsPathSeparator(dir[len(dir)-1]) {
+		prefix += string(os.PathSeparator)
+	}
+	var found []picture
+	err := filepath.WalkDir(prefix, func(path string, d fs.DirEntry, err error) error {
+		if rel, relErr := filepath.Rel(dir, path); relErr == nil && rel != "." {
+			path = prefix + rel
+		}
+		if err != nil {
+			found = append(found, picture{name: path, err: fmt.Errorf("image %s: %w", path, err)})
+			if d != nil && d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !d.IsDir() && imageExtensions[strings.ToLower(filepath.Ext(path))] {
+			found = append(found, picture{name: path})
+		}
+		return nil
+	})
+	if err != nil {
+		found = append(found, picture{name: dir, err: err})
+	}
+	if len(found) == 0 {
+		found = []picture{{name: dir, err: fmt.Errorf("folder %s: there are no pictures in it", dir)}}
+	}
+	sort.SliceStable(found, func(a, b int) bool { return found[a].name < found[b].name })
+	return found
+}
+
+// loader loads pictures for a command; "-" is the standard input, which can be read once.
+func loader(s streams, pictures []picture) (func(ctx context.Context, i int) (*clipgo.Image, error), error) {
+	var stdin []byte
+	for _, p := range pictures {
+		if p.name != "-" || stdin != nil {
+			continue
+		}
+		const limit = 256 << 20
+		var err error
+		if stdin, err = io.ReadAll(io.LimitReader(s.in, limit+1)); err != nil {
+			return nil, fmt.Errorf("reading a picture from the standard input: %w", err)
+		}
+		if len(stdin) > limit {
+			return nil, fmt.Errorf("reading a picture from the standard input: more than %d bytes", limit)
+		}
+		if len(stdin) == 0 {
+			return nil, errors.New("reading a picture from the standard input: it is empty")
+		}
+	}
+	return func(ctx context.Context, i int) (*clipgo.Image, error) {
+		p := pictures[i]
+		if p.err != nil {
+			return nil, p.err
+		}
+		if p.name != "-" {
+			return clipgo.LoadImage(ctx, p.name)
+		}
+		m, err := clipgo.DecodeImage(bytes.NewReader(stdin), clipgo.ImageOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("image from the standard input: %w", err)
+		}
+		return m, nil
+	}, nil
+}

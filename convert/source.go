@@ -1,0 +1,200 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/clipgo/clipgo/internal/arch"
+	"github.com/clipgo/clipgo/internal/checkpoint"
+	"github.com/clipgo/clipgo/internal/jsonconf"
+	"github.com/clipgo/clipgo/internal/preprocess"
+	"github.com/clipgo/clipgo/internal/safetensors"
+	"github.com/clipgo/clipgo/internal/tokenizer"
+)
+
+// source is an opened checkpoint: what it says about the model, and its tensors.
+type source struct {
+	path       string
+	configName string
+	family     *arch.Family
+	model      *arch.Model
+	pixels     preprocess.Spec
+	tokenizer  *tokenizer.Spec // nil where the text tower is left out
+	tensors    checkpoint.Checkpoint
+	known      map[string]bool // tensors of towers that are left out, and those that became hyper-parameters
+}
+
+func (s *source) Close() error { return s.tensors.Close() }
+
+// maxConfig bounds configuration files; the largest seen are a few KiB.
+const maxConfig = 16 << 20
+
+func readConfig(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxConfig {
+		return nil, fmt.Errorf("%s: %d bytes, expected at most %d of a configuration file", path, info.Size(), maxConfig)
+	}
+	return os.ReadFile(path)
+}
+
+// openSource opens a folder with config.json and what lies beside it.
+func openSource(dir string) (s *source, err error) {
+	if info, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("%s: %w; expected a folder with a checkpoint (config.json, model.safetensors, ...)", dir, unwrapPath(err))
+	} else if !info.IsDir() {
+		dir = filepath.Dir(dir)
+	}
+	s = &source{path: dir, configName: "config.json"}
+	data, err := readConfig(filepath.Join(dir, s.configName))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: there is no config.json; expected a checkpoint as Hugging Face's save_pretrained writes it", dir)
+		}
+		return nil, err
+	}
+	config, err := jsonconf.Parse(filepath.Join(dir, s.configName), data)
+	if err != nil {
+		return nil, err
+	}
+	modelType := config.String("model_type", "")
+	if s.family, err = arch.FamilyOf(modelType); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, s.configName), err)
+	}
+	if s.model, err = s.family.Read(config); err != nil {
+		return nil, err
+	}
+	s.model.Family = modelType
+	s.model.Name = modelName(config, dir)
+	if err := s.model.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, s.configName), err)
+	}
+
+	data, err = readConfig(filepath.Join(dir, "preprocessor_config.json"))
+	if err != nil {
+		return nil, fmt.Errorf("reading how pictures are prepared: %w", err)
+	}
+	if s.pixels, err = preprocess.ParseHF(data, modelType); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "preprocessor_config.json"), err)
+	}
+	spec, err := tokenizer.FromHF(os.DirFS(dir))
+	if err != nil {
+		return nil, fmt.Errorf("%s: reading the tokenizer: %w", dir, err)
+	}
+	s.tokenizer = &spec
+	if s.tensors, err = openTensors(dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if err := s.readScalars(); err != nil {
+		return nil, err
+	}
+	if err := s.matchPixels(); err != nil {
+		return nil, err
+	}
+	// Towers that the caller leaves out are known all the same.
+	for _, t := range s.family.Tensors(s.model) {
+		for _, name := range append(t.Sources, t.Others...) {
+			s.known[name] = true
+		}
+	}
+	return s, s.model.Validate()
+}
+
+// matchPixels checks that pictures are prepared to the size that the image tower takes.
+func (s *source) matchPixels() error {
+	v := s.model.Vision
+	if v.NaFlex {
+		if !s.pixels.NaFlex() {
+			return fmt.Errorf("%s: preprocessor_config.json makes pictures of one size, but the image tower takes patches", s.path)
+		}
+		return nil
+	}
+	h, w := s.pixels.OutputSize()
+	if h == w && h != v.Image && s.family.Resize != nil {
+		return s.family.Resize(s.model, h)
+	}
+	if h != v.Image || w != v.Image {
+		return fmt.Errorf("%s: preprocessor_config.json makes pictures of %d x %d pixels, but the image tower takes %d x %d",
+			s.path, w, h, v.Image, v.Image)
+	}
+	return nil
+}
+
+// tensor finds a tensor by the name that the family's tables give it.
+func (s *source) tensor(name string) (*checkpoint.Tensor, bool) {
+	t, ok := s.tensors.Tensor(name)
+	if !ok && s.family.Prefix != "" {
+		t, ok = s.tensors.Tensor(s.family.Prefix + name)
+	}
+	return t, ok
+}
+
+// modelName is what the model was published as, else the folder's name.
+func modelName(config *jsonconf.Config, dir string) string {
+	if name := config.String("_name_or_path", ""); name != "" {
+		return name
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		abs = dir
+	}
+	return filepath.Base(abs)
+}
+
+// readScalars moves tensors of one element, such as the logit scale, into the hyper-parameters.
+func (s *source) readScalars() error {
+	s.known = map[string]bool{}
+	for name, set := range s.family.Scalar {
+		t, ok := s.tensor(name)
+		if !ok {
+			continue
+		}
+		s.known[name] = true
+		if t.Elements() != 1 {
+			return fmt.Errorf("%s: tensor %q has %d elements, expected 1", t.File, name, t.Elements())
+		}
+		var v [1]float32
+		if err := t.ReadFloat32(v[:], 0); err != nil {
+			return err
+		}
+		set(s.model, v[0])
+	}
+	return nil
+}
+
+// unwrapPath drops the path that an error of package os repeats.
+func unwrapPath(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// openTensors opens the weights in a folder, under the names that transformers looks for.
+func openTensors(dir string) (checkpoint.Checkpoint, error) {
+	for _, candidate := range []struct {
+		name string
+		open func(path string) (checkpoint.Checkpoint, error)
+	}{
+		{"model.safetensors", func(path string) (checkpoint.Checkpoint, error) { return safetensors.Open(path) }},
+		{"model.safetensors.index.json", func(path string) (checkpoint.Checkpoint, error) { return safetensors.OpenIndex(path) }},
+	} {
+		path := filepath.Join(dir, candidate.name)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		return candidate.open(path)
+	}
+	return nil, fmt.Errorf("%s: there are no weights; expected model.safetensors or model.safetensors.index.json", dir)
+}

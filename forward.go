@@ -1,0 +1,268 @@
+package clipgo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+
+	"github.com/clipgo/clipgo/internal/arch"
+	"github.com/clipgo/clipgo/internal/engine"
+)
+
+// How much one run of the engine takes: enough rows to keep the panels of weights in use, few enough to bound the arena.
+const (
+	imageBatch = 8
+	textRows   = 2048
+)
+
+// Output is what a forward call gives: embeddings divided by their length, as transformers returns them, and logits.
+type Output struct {
+	// ImageEmbeds is [images][dimension]; a model with several rows for an image (BLIP-2) has them one after another.
+	ImageEmbeds [][]float32
+	// TextEmbeds is [texts][dimension].
+	TextEmbeds [][]float32
+	// LogitsPerImage is [images][texts]: scale * cosine + bias. LogitsPerText is its transpose.
+	LogitsPerImage, LogitsPerText [][]float32
+}
+
+// Forward computes what a transformers model's forward does with pixel values and token ids. Either may be nil; without
+// both there are no logits. Errors: a tower that the model doesn't have, wrong shapes, ids outside the vocabulary.
+func (m *Model) Forward(ctx context.Context, pixels *Pixels, tokens *Tokens) (*Output, error) {
+	out := &Output{}
+	err := m.busy(ctx, func() (err error) {
+		if pixels != nil {
+			if out.ImageEmbeds, err = m.forwardPixels(ctx, pixels); err != nil {
+				return err
+			}
+			normalizeRows(out.ImageEmbeds, m.dimension())
+		}
+		if tokens != nil {
+			if out.TextEmbeds, err = m.forwardTokens(ctx, tokens.IDs, tokens.Mask); err != nil {
+				return err
+			}
+			normalizeRows(out.TextEmbeds, m.dimension())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if pixels != nil && tokens != nil {
+		out.LogitsPerText = make([][]float32, len(out.TextEmbeds))
+		for _, image := range out.ImageEmbeds {
+			logits := m.logits(image, out.TextEmbeds)
+			out.LogitsPerImage = append(out.LogitsPerImage, logits)
+			for i, x := range logits {
+				out.LogitsPerText[i] = append(out.LogitsPerText[i], x)
+			}
+		}
+	}
+	return out, nil
+}
+
+func (m *Model) dimension() int {
+	if m.arch.Vision != nil {
+		return m.arch.Vision.Projection
+	}
+	return m.arch.Text.Projection
+}
+
+// normalizeRows divides each run of dimension elements by its length.
+func normalizeRows(embeddings [][]float32, dimension int) {
+	for _, e := range embeddings {
+		for i := 0; i+dimension <= len(e); i += dimension {
+			normalize(e[i : i+dimension])
+		}
+	}
+}
+
+// logits compares a normalised image embedding with normalised text embeddings. Of an image of several rows, the nearest
+// counts.
+func (m *Model) logits(image []float32, texts [][]float32) []float32 {
+	scale, bias := m.arch.Scale(), m.arch.LogitBias
+	logits := make([]float32, len(texts))
+	for i, text := range texts {
+		best := dot(image[:len(text)], text)
+		for row := len(text); row+len(text) <= len(image); row += len(text) {
+			best = max(best, dot(image[row:row+len(text)], text))
+		}
+		logits[i] = scale*best + bias
+	}
+	return logits
+}
+
+// forwardPixels returns the embeddings of preprocessed pictures, as the tower gives them.
+func (m *Model) forwardPixels(ctx context.Context, p *Pixels) ([][]float32, error) {
+	v := m.arch.Vision
+	if v == nil {
+		return nil, fmt.Errorf("%s: the model has no image tower", m.file.Name())
+	}
+	if err := p.check(v); err != nil {
+		return nil, err
+	}
+	tower, err := m.imageTower()
+	if err != nil {
+		return nil, err
+	}
+	var all [][]float32
+	for at := 0; at < p.Shape[0]; at += imageBatch {
+		n := min(imageBatch, p.Shape[0]-at)
+		rows, inputs, err := m.imageInputs(p, at, n)
+		if err != nil {
+			return nil, err
+		}
+		out, err := tower.Run(ctx, n, rows, inputs...)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, split(out, n)...)
+	}
+	return all, nil
+}
+
+// imageInputs are the inputs of the image tower for n pictures from the at-th on, and the rows of each.
+func (m *Model) imageInputs(p *Pixels, at, n int) (rows int, inputs []engine.Input, err error) {
+	size := len(p.Values) / p.Shape[0]
+	values := p.Values[at*size : (at+n)*size]
+	if !m.arch.Vision.NaFlex {
+		return 1, []engine.Input{{Name: arch.InputPixels, F32: values}}, nil
+	}
+	rows = p.Shape[1]
+	width := m.arch.Vision.Width
+	positions, lengths := make([]float32, n*rows*width), make([]int32, n)
+	for i, shape := range p.SpatialShapes[at : at+n] {
+		grid, err := m.positions(shape)
+		if err != nil {
+			return 0, nil, err
+		}
+		copy(positions[i*rows*width:(i+1)*rows*width], grid)
+		lengths[i] = int32(shape[0] * shape[1])
+	}
+	return rows, []engine.Input{
+		{Name: arch.InputPatches, F32: values},
+		{Name: arch.InputPositions, F32: positions},
+		{Name: arch.InputLengths, I32: lengths},
+	}, nil
+}
+
+// split cuts a run's output into its n items.
+func split(out []float32, n int) [][]float32 {
+	items, size := make([][]float32, n), len(out)/n
+	for i := range items {
+		items[i] = out[i*size : (i+1)*size : (i+1)*size]
+	}
+	return items
+}
+
+// textRow is a text as the tower takes it.
+type textRow struct {
+	at     int     // place among the texts asked for
+	ids    []int32 // as many as are computed
+	index  int32   // the row that is pooled
+	length int32   // the rows that count
+}
+
+// forwardTokens returns the embeddings of texts, as the tower gives them. Rows that can't change the result are not
+// computed; texts of like length are computed together.
+func (m *Model) forwardTokens(ctx context.Context, ids, mask [][]int32) ([][]float32, error) {
+	t := m.arch.Text
+	if t == nil {
+		return nil, fmt.Errorf("%s: the model has no text tower", m.file.Name())
+	}
+	tower, err := m.textTower()
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]textRow, len(ids))
+	for i := range ids {
+		var valid []int32
+		if mask != nil {
+			valid = mask[i]
+		}
+		if rows[i], err = newTextRow(t, i, ids[i], valid); err != nil {
+			return nil, fmt.Errorf("text %d: %w", i, err)
+		}
+	}
+	sort.SliceStable(rows, func(a, b int) bool { return len(rows[a].ids) > len(rows[b].ids) })
+	all := make([][]float32, len(ids))
+	for len(rows) > 0 {
+		n := min(len(rows), max(1, textRows/len(rows[0].ids)))
+		if err := runTexts(ctx, tower, rows[:n], all); err != nil {
+			return nil, err
+		}
+		rows = rows[n:]
+	}
+	return all, nil
+}
+
+func runTexts(ctx context.Context, tower *engine.Runner, rows []textRow, all [][]float32) error {
+	width := len(rows[0].ids) // the longest
+	ids := make([]int32, 0, len(rows)*width)
+	index, lengths := make([]int32, len(rows)), make([]int32, len(rows))
+	for i, r := range rows {
+		ids = append(ids, r.ids...)
+		ids = append(ids, make([]int32, width-len(r.ids))...) // never seen: masked, or after the pooled row
+		index[i], lengths[i] = r.index, r.length
+	}
+	out, err := tower.Run(ctx, len(rows), width,
+		engine.Input{Name: arch.InputIDs, I32: ids},
+		engine.Input{Name: arch.InputIndex, I32: index},
+		engine.Input{Name: arch.InputLengths, I32: lengths})
+	if err != nil {
+		return err
+	}
+	for i, e := range split(out, len(rows)) {
+		all[rows[i].at] = e
+	}
+	return nil
+}
+
+var errEmptyRow = errors.New("no tokens: the model has no start and end token, so an empty text has no embedding")
+
+// newTextRow finds the pooled row and drops what comes after the last row that counts.
+func newTextRow(t *arch.Text, at int, ids, mask []int32) (textRow, error) {
+	r := textRow{at: at, ids: ids, length: int32(len(ids))}
+	if len(ids) > t.Context {
+		return r, fmt.Errorf("%d tokens, expected at most %d", len(ids), t.Context)
+	}
+	if t.Masked && mask != nil {
+		if len(mask) != len(ids) {
+			return r, fmt.Errorf("an attention mask of %d for %d tokens", len(mask), len(ids))
+		}
+		r.length = 0
+		for i, v := range mask {
+			if v != 0 && int(r.length) != i {
+				return r, errors.New("the attention mask has a hole or starts with padding; pad on the right")
+			}
+			if v != 0 {
+				r.length++
+			}
+		}
+	}
+	switch t.Pooling {
+	case arch.PoolEOS:
+		for i, id := range ids {
+			if id == t.EOS {
+				r.index = int32(i)
+				break
+			}
+		}
+	case arch.PoolArgmax:
+		for i, id := range ids {
+			if id > ids[r.index] {
+				r.index = int32(i)
+			}
+		}
+	}
+	if t.Causal && (t.Pooling == arch.PoolEOS || t.Pooling == arch.PoolArgmax) {
+		r.length = min(r.index+1, int32(len(ids)))
+	}
+	if len(ids) == 0 || r.length == 0 {
+		return r, errEmptyRow
+	}
+	if t.Masked || t.Causal && t.Pooling != arch.PoolLast {
+		r.ids = ids[:r.length]
+	}
+	return r, nil
+}

@@ -1,0 +1,159 @@
+package clipgo
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/clipgo/clipgo/internal/imageio"
+)
+
+// Image is a decoded picture, turned upright.
+type Image struct {
+	picture *imageio.Picture
+}
+
+// Size returns the picture's width and height in pixels.
+func (m *Image) Size() (width, height int) { return m.picture.W, m.picture.H }
+
+// ImageOptions limit what a picture may be. The zero value means the defaults.
+type ImageOptions struct {
+	MaxPixels int           // of the picture; 0: 178,956,970, as Pillow
+	MaxBytes  int64         // of the file or answer; 0: 256 MiB
+	Timeout   time.Duration // of a download; 0: one minute
+}
+
+func (o ImageOptions) decode() imageio.Options {
+	return imageio.Options{MaxPixels: o.MaxPixels, MaxBytes: o.MaxBytes}
+}
+
+// DecodeImage decodes a JPEG, PNG, GIF (first frame), WebP, BMP, TIFF (first page) or PNM picture, whatever its name was,
+// and turns it upright as its EXIF orientation says.
+func DecodeImage(r io.Reader, o ImageOptions) (*Image, error) {
+	p, err := imageio.DecodeReader(r, o.decode())
+	if err != nil {
+		return nil, err
+	}
+	return &Image{p}, nil
+}
+
+// FromImage takes a picture that Go has decoded. Alpha is dropped, not composited, as the pipeline does.
+func FromImage(m image.Image) *Image {
+	b := m.Bounds()
+	pix := make([]byte, 0, 3*b.Dx()*b.Dy())
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			c := color.NRGBAModel.Convert(m.At(x, y)).(color.NRGBA)
+			pix = append(pix, c.R, c.G, c.B)
+		}
+	}
+	return &Image{imageio.RGB{Pix: pix, W: b.Dx(), H: b.Dy()}.Picture()}
+}
+
+// LoadImage loads a picture from where transformers' load_image does: an http or https address, a file, a data:image/ URI,
+// or bare base64. Errors name the source.
+func LoadImage(ctx context.Context, source string, o ...ImageOptions) (*Image, error) {
+	var options ImageOptions
+	if len(o) > 0 {
+		options = o[0]
+	}
+	m, err := loadImage(ctx, source, options)
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", abbreviate(source), err)
+	}
+	return m, nil
+}
+
+func loadImage(ctx context.Context, source string, o ImageOptions) (*Image, error) {
+	if strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") {
+		return download(ctx, source, o)
+	}
+	encoded, isData := strings.CutPrefix(source, "data:")
+	if !isData {
+		file, err := os.Open(source)
+		if err == nil {
+			defer file.Close()
+			if info, err := file.Stat(); err == nil && info.IsDir() {
+				return nil, errors.New("this is a folder; give a picture")
+			}
+			return DecodeImage(file, o)
+		}
+		// A name too long for the system can still be base64.
+		if data, ok := bareBase64(source); ok {
+			return DecodeImage(bytes.NewReader(data), o)
+		}
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return nil, fmt.Errorf("%w; expected a file, an http(s) address, a data:image/ URI or base64", err)
+	}
+	kind, encoded, found := strings.Cut(encoded, ",")
+	if !found || !strings.HasPrefix(kind, "image/") || !strings.HasSuffix(kind, ";base64") {
+		return nil, errors.New("expected data:image/...;base64,...")
+	}
+	data, err := decodeBase64(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("decoding base64: %w", err)
+	}
+	return DecodeImage(bytes.NewReader(data), o)
+}
+
+// bareBase64 decodes s if it is base64 long enough to be a picture, and not a mistyped name.
+func bareBase64(s string) ([]byte, bool) {
+	if len(s) < 64 {
+		return nil, false
+	}
+	data, err := decodeBase64(s)
+	return data, err == nil
+}
+
+func decodeBase64(s string) ([]byte, error) {
+	s = strings.Join(strings.Fields(s), "")
+	if strings.HasSuffix(s, "=") || len(s)%4 == 0 {
+		return base64.StdEncoding.DecodeString(s)
+	}
+	return base64.RawStdEncoding.DecodeString(s)
+}
+
+func download(ctx context.Context, url string, o ImageOptions) (*Image, error) {
+	timeout := o.Timeout
+	if timeout == 0 {
+		timeout = time.Minute
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("User-Agent", "clipgo")
+	request.Header.Set("Accept", "image/*")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("downloading: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("downloading: the server answered %s", response.Status)
+	}
+	return DecodeImage(response.Body, o)
+}
+
+// abbreviate shortens a source for an error: base64 can be megabytes long.
+func abbreviate(source string) string {
+	if len(source) <= 200 {
+		return source
+	}
+	return source[:64] + "..."
+}
