@@ -31,21 +31,26 @@ func FromF16(h uint16) float32 {
 // ToF16 narrows to a binary16.
 func ToF16(f float32) uint16 {
 	bits := math.Float32bits(f)
-	sign := uint16(bits >> 16 & 0x8000)
-	bits &= 0x7fffffff
-	switch {
-	case bits > f32Infinity:
-		return sign | f16Infinity | f16Quiet | uint16(bits>>13&0x3ff)
-	case bits >= f16Beyond:
-		return sign | f16Infinity
-	case bits < f16Normal:
-		// The result is subnormal or zero. A float32 near 1/2 has steps of 2^-24, the very steps of a subnormal
-		// binary16: the addition rounds.
-		return sign | uint16(math.Float32bits(math.Float32frombits(bits)+0.5)-math.Float32bits(0.5))
+	magnitude := bits & 0x7fffffff
+	if magnitude-f16Normal >= f16Beyond-f16Normal { // below as well: the difference wraps around
+		return toF16Rare(uint16(bits>>16&0x8000), magnitude)
 	}
-	bits -= 112 << 23                 // the other bias
-	bits += 0x0fff + (bits >> 13 & 1) // a carry may run into the exponent, up to infinity, as it should
-	return sign | uint16(bits>>13)
+	magnitude -= 112 << 23                // the other bias
+	magnitude += 0x0fff + magnitude>>13&1 // a carry may run into the exponent, up to infinity, as it should
+	return uint16(bits>>16&0x8000 | magnitude>>13)
+}
+
+// toF16Rare is ToF16 for what is not a normal binary16; apart, so that the compiler inlines the rest.
+func toF16Rare(sign uint16, magnitude uint32) uint16 {
+	switch {
+	case magnitude > f32Infinity:
+		return sign | f16Infinity | f16Quiet | uint16(magnitude>>13&0x3ff)
+	case magnitude >= f16Beyond:
+		return sign | f16Infinity
+	}
+	// The result is subnormal or zero. A float32 near 1/2 has steps of 2^-24, the very steps of a subnormal binary16: the
+	// addition rounds.
+	return sign | uint16(math.Float32bits(math.Float32frombits(magnitude)+0.5)-math.Float32bits(0.5))
 }
 
 // FromBF16 widens a bfloat16.
@@ -73,6 +78,10 @@ func DecodeF16(dst []float32, src []byte) {
 // EncodeF16 narrows src to little-endian binary16 in dst, 2*len(src) bytes.
 func EncodeF16(dst []byte, src []float32) {
 	dst = dst[:2*len(src)]
+	for ; len(src) >= 4; dst, src = dst[8:], src[4:] { // one store for four is three times as fast
+		binary.LittleEndian.PutUint64(dst, uint64(ToF16(src[0]))|uint64(ToF16(src[1]))<<16|
+			uint64(ToF16(src[2]))<<32|uint64(ToF16(src[3]))<<48)
+	}
 	for i, f := range src {
 		binary.LittleEndian.PutUint16(dst[2*i:], ToF16(f))
 	}
@@ -89,6 +98,10 @@ func DecodeBF16(dst []float32, src []byte) {
 // EncodeBF16 narrows src to little-endian bfloat16 in dst, 2*len(src) bytes.
 func EncodeBF16(dst []byte, src []float32) {
 	dst = dst[:2*len(src)]
+	for ; len(src) >= 4; dst, src = dst[8:], src[4:] {
+		binary.LittleEndian.PutUint64(dst, uint64(ToBF16(src[0]))|uint64(ToBF16(src[1]))<<16|
+			uint64(ToBF16(src[2]))<<32|uint64(ToBF16(src[3]))<<48)
+	}
 	for i, f := range src {
 		binary.LittleEndian.PutUint16(dst[2*i:], ToBF16(f))
 	}
