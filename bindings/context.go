@@ -115,7 +115,7 @@ func (c *Context) Profile() (times []time.Duration, err error) {
 	err = c.use(call, func(ptr uintptr) error {
 		nanoseconds := make([]uint64, c.nOps)
 		e := newErrorRecord()
-		if err := e.result(call, c.lib.fn.profile(ptr, &nanoseconds[0], uint64(len(nanoseconds)), e)); err != nil {
+		if err := e.result(call, c.lib.fn.profile(ptr, unsafe.SliceData(nanoseconds), uint64(len(nanoseconds)), e)); err != nil {
 			return err
 		}
 		times = make([]time.Duration, c.nOps)

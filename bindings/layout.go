@@ -108,10 +108,10 @@ func checkLayout(got []uint32) error {
 // records copies encoded records into memory that is aligned for them.
 func records[T any](what string, encoded []byte) ([]T, error) {
 	size := int(unsafe.Sizeof(*new(T)))
-	if len(encoded) == 0 || len(encoded)%size != 0 {
-		return nil, fmt.Errorf("%s: %d bytes, expected a multiple of %d, and some", what, len(encoded), size)
+	if len(encoded)%size != 0 {
+		return nil, fmt.Errorf("%s: %d bytes, expected a multiple of %d", what, len(encoded), size)
 	}
-	out := make([]T, len(encoded)/size)
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&out[0])), len(encoded)), encoded)
+	out := make([]T, len(encoded)/size, len(encoded)/size+1) // never without an address
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(out))), len(encoded)), encoded)
 	return out, nil
 }

@@ -1,8 +1,6 @@
 package bindings
 
-import (
-	"unsafe"
-)
+import "unsafe"
 
 // Program is a verified list of ops with its weights packed. It is immutable.
 type Program struct {
@@ -38,7 +36,7 @@ func (w *Weights) NewProgram(activations Activations, values, ops []byte) (*Prog
 	p := &Program{handle: handle{lib: w.lib, free: w.lib.fn.programFree}, nOps: len(o)}
 	err = w.use(call, func(ptr uintptr) error {
 		e := newErrorRecord()
-		return e.result(call, w.lib.fn.programCreate(ptr, &desc, &v[0], &o[0], &p.ptr, e))
+		return e.result(call, w.lib.fn.programCreate(ptr, &desc, unsafe.SliceData(v), unsafe.SliceData(o), &p.ptr, e))
 	})
 	if err != nil {
 		return nil, err

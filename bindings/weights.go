@@ -1,9 +1,6 @@
 package bindings
 
-import (
-	"fmt"
-	"unsafe"
-)
+import "unsafe"
 
 // Weights is a table of tensors over memory of the caller.
 type Weights struct{ handle }
@@ -21,9 +18,6 @@ const DiscardPages WeightsFlags = 1
 // mapped until the weights, and all programs and contexts made from them, are closed.
 func (d *Device) NewWeights(data, tensors []byte, flags WeightsFlags) (*Weights, error) {
 	const call = "create weights"
-	if len(data) == 0 {
-		return nil, fmt.Errorf("%s: no data", call)
-	}
 	table, err := records[tensorRecord](call+": tensors", tensors)
 	if err != nil {
 		return nil, err
@@ -31,7 +25,7 @@ func (d *Device) NewWeights(data, tensors []byte, flags WeightsFlags) (*Weights,
 	w := &Weights{handle{lib: d.lib, free: d.lib.fn.weightsFree}}
 	err = d.use(call, func(ptr uintptr) error {
 		e := newErrorRecord()
-		return e.result(call, d.lib.fn.weightsCreate(ptr, unsafe.Pointer(&data[0]), uint64(len(data)), &table[0],
+		return e.result(call, d.lib.fn.weightsCreate(ptr, unsafe.Pointer(unsafe.SliceData(data)), uint64(len(data)), unsafe.SliceData(table),
 			uint64(len(table)), uint64(flags), &w.ptr, e))
 	})
 	if err != nil {

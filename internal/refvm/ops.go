@@ -193,8 +193,9 @@ func activation(a program.Activation) func(float64) float64 {
 		// x Phi(x); erfc rather than 1 + erf, which loses all digits far below zero.
 		return func(x float64) float64 { return x * 0.5 * math.Erfc(-x/math.Sqrt2) }
 	case program.ActGELUTanh:
+		// 0.5 x (1 + tanh u) = x sigmoid(2u), without the cancellation.
 		return func(x float64) float64 {
-			return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+			return x * sigmoid(2*math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x))
 		}
 	case program.ActQuickGELU:
 		return func(x float64) float64 { return x * sigmoid(1.702*x) }
