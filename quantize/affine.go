@@ -147,7 +147,7 @@ func (s *affine) search(b *packed, x, w *[superBlock]float64) {
 	b.d, b.dmin, b.scales, b.mins = 0, 0, [16]int8{}, [16]uint8{}
 	d, dmin := s.scales(fits)
 	for range descents {
-		if d > maxHalf || dmin > maxHalf {
+		if d > maxHalf || dmin > maxHalf || best < 0 && float32(d) == b.d && float32(dmin) == b.dmin {
 			break
 		}
 		var t packed

@@ -156,7 +156,7 @@ func (s *symmetric) search(b *packed, x, w *[superBlock]float64) {
 	d := s.scale(steps[:n], weights[:n])
 	for range descents {
 		d = toHalf(d)
-		if d == 0 || math.Abs(d) > maxHalf {
+		if math.Abs(d) > maxHalf || float32(d) == b.d {
 			break
 		}
 		var scales [16]int8
