@@ -1,0 +1,215 @@
+package clipgo_test
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clipgo/clipgo"
+	"github.com/clipgo/clipgo/bindings"
+	"github.com/clipgo/clipgo/convert"
+	"github.com/clipgo/clipgo/internal/testutil"
+)
+
+// golden is what transformers answered for a small checkpoint; see the README of ../shared/golden.
+type golden struct {
+	dir     string
+	Images  []string    `json:"images"`
+	Texts   []string    `json:"texts"`
+	IDs     [][]int32   `json:"input_ids"`
+	Mask    [][]int32   `json:"attention_mask"`
+	Logits  [][]float64 `json:"logits_per_image"`
+	ImageE  [][]float64 `json:"image_embeds"`
+	TextE   [][]float64 `json:"text_embeds"`
+	Spatial [][2]int    `json:"spatial_shapes"`
+	pixels  *clipgo.Pixels
+}
+
+func readGolden(t *testing.T, name string) *golden {
+	t.Helper()
+	g := &golden{dir: testutil.Shared(t, "golden", name)}
+	data, err := os.ReadFile(filepath.Join(g.dir, "expected.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, g))
+	values, shape := readNPY(t, filepath.Join(g.dir, "expected_pixel_values.npy"))
+	g.pixels = &clipgo.Pixels{Values: values, Shape: shape, SpatialShapes: g.Spatial}
+	return g
+}
+
+// readNPY reads a little-endian float32 array.
+func readNPY(t *testing.T, path string) ([]float32, []int) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	n := 10 + int(binary.LittleEndian.Uint16(b[8:]))
+	var shape []int
+	for _, d := range strings.Split(regexp.MustCompile(`\(([^)]*)\)`).FindStringSubmatch(string(b[10:n]))[1], ",") {
+		if d = strings.TrimSpace(d); d != "" {
+			v, err := strconv.Atoi(d)
+			require.NoError(t, err)
+			shape = append(shape, v)
+		}
+	}
+	values := make([]float32, (len(b)-n)/4)
+	for i := range values {
+		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[n+4*i:]))
+	}
+	return values, shape
+}
+
+func (g *golden) convert(t *testing.T, typ string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "model.gguf")
+	_, err := convert.Convert(context.Background(), g.dir, out, convert.Options{Type: typ})
+	require.NoError(t, err)
+	return out
+}
+
+// forward runs a converted golden by hand, and returns the largest difference of a logit and the least cosines.
+func (g *golden) forward(t *testing.T, path string, opts ...clipgo.Option) (logit, image, text float64) {
+	t.Helper()
+	m, err := clipgo.Open(path, opts...)
+	require.NoError(t, err)
+	defer m.Close()
+	out, err := m.Forward(context.Background(), g.pixels, &clipgo.Tokens{IDs: g.IDs, Mask: g.Mask})
+	require.NoError(t, err)
+	require.Len(t, out.LogitsPerImage, len(g.Logits))
+	for i := range g.Logits {
+		for j, want := range g.Logits[i] {
+			logit = max(logit, math.Abs(want-float64(out.LogitsPerImage[i][j])))
+		}
+	}
+	return logit, leastCosine(g.ImageE, out.ImageEmbeds), leastCosine(g.TextE, out.TextEmbeds)
+}
+
+func leastCosine(want [][]float64, got [][]float32) float64 {
+	least := 1.0
+	for i := range want {
+		var ab, aa, bb float64
+		for j, a := range want[i] {
+			b := float64(got[i][j])
+			ab, aa, bb = ab+a*b, aa+a*a, bb+b*b
+		}
+		least = min(least, ab/math.Sqrt(aa*bb))
+	}
+	return least
+}
+
+// families are the goldens of transformers' families.
+var families = []string{
+	"clip-openai-style", "clip-laion-style", "clip-224", "clip-mixed", "metaclip_2", "siglip", "siglip2-fixed", "siglip2-naflex",
+	"clipseg", "chinese_clip", "altclip", "blip", "blip-itc", "tipsv2",
+}
+
+// TestFamiliesEqualTransformers holds every family to transformers' logits in F32, and to its bars in the other types.
+func TestFamiliesEqualTransformers(t *testing.T) {
+	library := testutil.Engine(t)
+	for _, name := range families {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := readGolden(t, name)
+			native := clipgo.WithLibrary(library)
+			logit, image, text := g.forward(t, g.convert(t, "F32"), native)
+			require.Less(t, logit, 1e-3)
+			require.Greater(t, min(image, text), 0.999999)
+			_, image, text = g.forward(t, g.convert(t, "F16"), native)
+			require.Greater(t, min(image, text), 0.99999)
+			_, image, text = g.forward(t, g.convert(t, "Q8_0"), native)
+			require.Greater(t, min(image, text), 0.996)
+		})
+	}
+}
+
+// TestEnginesEqualTransformers runs the CLIP goldens on every instruction set of this machine and in the interpreter.
+func TestEnginesEqualTransformers(t *testing.T) {
+	path := testutil.Engine(t)
+	library, err := bindings.Open(path)
+	require.NoError(t, err)
+	isas, err := library.ISAs()
+	require.NoError(t, err)
+	require.NotEmpty(t, isas)
+	engines := map[string]clipgo.Option{"interpreter": clipgo.WithInterpreter()}
+	for _, isa := range isas {
+		engines[isa] = func(isa string) clipgo.Option { return clipgo.WithISA(isa) }(isa)
+	}
+	for _, name := range []string{"clip-openai-style", "clip-laion-style", "clip-224", "clip-mixed"} {
+		g := readGolden(t, name)
+		f32, q8, q4 := g.convert(t, "F32"), g.convert(t, "Q8_0"), g.convert(t, "Q4_0")
+		_, exactImage, exactText := g.forward(t, q4, clipgo.WithInterpreter())
+		for engine, option := range engines {
+			t.Run(name+"/"+engine, func(t *testing.T) {
+				if engine == "interpreter" && testing.Short() {
+					t.Skip("slow")
+				}
+				native := clipgo.WithLibrary(path)
+				logit, image, text := g.forward(t, f32, native, option)
+				require.Less(t, logit, 1e-3)
+				require.Greater(t, min(image, text), 0.999999)
+
+				_, image, text = g.forward(t, q8, native, option)
+				bar := 0.997
+				if engine == "interpreter" {
+					bar = 0.999
+				}
+				require.Greater(t, min(image, text), bar)
+
+				_, image, text = g.forward(t, q4, native, option)
+				require.Greater(t, image, exactImage-0.005, "Q4_0 against its dequantised weights in float32")
+				require.Greater(t, text, exactText-0.005, "Q4_0 against its dequantised weights in float32")
+			})
+		}
+	}
+}
+
+// TestPipelineEqualsTransformers goes from the picture's file and the text to the scores, as the pipeline does.
+func TestPipelineEqualsTransformers(t *testing.T) {
+	library := testutil.Engine(t)
+	for _, name := range families {
+		t.Run(name, func(t *testing.T) {
+			g := readGolden(t, name)
+			var expected struct {
+				Pipeline struct {
+					Labels   []string `json:"candidate_labels"`
+					Template string   `json:"hypothesis_template"`
+					Results  [][]clipgo.Prediction
+				} `json:"pipeline"`
+			}
+			data, err := os.ReadFile(filepath.Join(g.dir, "expected.json"))
+			require.NoError(t, err)
+			require.NoError(t, json.Unmarshal(data, &expected))
+			p := expected.Pipeline
+			if len(p.Results) == 0 {
+				t.Skip("the pipeline's answers were not recorded for this checkpoint")
+			}
+
+			m, err := clipgo.Open(g.convert(t, "F32"), clipgo.WithLibrary(library))
+			require.NoError(t, err)
+			defer m.Close()
+			c, err := m.NewClassifier(context.Background(), p.Labels, clipgo.WithTemplates(p.Template))
+			require.NoError(t, err)
+			for i, want := range p.Results {
+				if filepath.Ext(g.Images[i]) != ".png" {
+					continue // another JPEG decoder
+				}
+				image, err := clipgo.LoadImage(context.Background(), testutil.Shared(t, "data", "images", g.Images[i]))
+				require.NoError(t, err)
+				got, err := c.Classify(context.Background(), image)
+				require.NoError(t, err)
+				require.Len(t, got, len(want))
+				for j := range want {
+					require.Equal(t, want[j].Label, got[j].Label, g.Images[i])
+					require.InDelta(t, want[j].Score, got[j].Score, 2e-4, g.Images[i])
+				}
+			}
+		})
+	}
+}
