@@ -131,6 +131,7 @@ func TestConcat(t *testing.T) {
 		x := f.floats(program.PerItem(2), width)
 		f.Output("one", f.Concat(f.weight(gguf.F16, 1, width), x))
 		f.Output("three", f.Concat(f.weight(gguf.F32, 3, width), x))
+		f.Output("alone", f.Concat(f.weight(gguf.F32, 2, width), program.None))
 	})
 }
 
