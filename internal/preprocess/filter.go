@@ -49,7 +49,8 @@ func (f Filter) at(x float64) float64 {
 			return 1
 		} else if x < 1 {
 			x *= math.Pi
-			return math.Sin(x) / x * (0.54 + float64(0.46*math.Cos(x)))
+			// Pillow writes the constants in single precision.
+			return math.Sin(x) / x * (float64(float32(0.54)) + float64(float64(float32(0.46))*math.Cos(x)))
 		}
 	case Bicubic: // Keys with a = -1/2
 		const a = -0.5

@@ -97,11 +97,3 @@ func fixedPoint(weights []float64, shift uint) []int32 {
 	}
 	return out
 }
-
-// window returns the kernel of a part of its outputs.
-func (k *fixedKernel) window(out span) *fixedKernel {
-	return &fixedKernel{
-		taps{k.start[out.from:out.to], k.count[out.from:out.to], k.size},
-		k.weights[out.from*k.size : out.to*k.size], k.shift,
-	}
-}

@@ -57,54 +57,53 @@ func unpremultiply(r raster) {
 	}
 }
 
-// resize16 resizes little-endian 16-bit grey: weights in double precision, rounded to 16 bits after each pass, the two bytes
-// clipped each by itself where a sharp filter overshoots.
+// resize16 resizes little-endian 16-bit grey: weights in double precision, rounded to 16 bits after each pass.
 func resize16(src raster, f Filter, w, h int, x, y span) raster {
-	sample := func(r raster, col, row int) float64 {
-		b := r.pix[(row*r.w+col)*2:]
-		return float64(int(b[0]) | int(b[1])<<8)
-	}
-	put := func(r raster, col, row int, sum float64) {
-		v := int32(math.Round(sum))
-		b := r.pix[(row*r.w+col)*2:]
-		b[0], b[1] = clip8(v%256), clip8(v>>8)
-	}
-	rows := y
-	var down taps
-	var downWeights []float64
-	if h != src.h {
-		down, downWeights = newTaps(f, src.h, h, y)
-		rows = down.sources()
-	}
-	wide := src.window(span{0, src.w}, rows)
-	if w != src.w {
-		t, weights := newTaps(f, src.w, w, x)
-		out := newRaster(x.len(), rows.len(), 2)
-		for row := range out.h {
-			for i, from := range t.start {
+	// pass makes a picture of w x h whose sample (col, row) is the weighted sum of the inputs that at returns.
+	pass := func(w, h int, t taps, weights []float64, output func(col, row int) int, at func(col, row, tap int) int) raster {
+		out := newRaster(w, h, 2)
+		for row := range h {
+			for col := range w {
+				i := output(col, row)
 				sum := 0.0
 				for j := range t.count[i] {
-					sum += float64(sample(wide, from+j, row) * weights[i*t.size+j])
+					b := src.pix[2*at(col, row, t.start[i]+j):]
+					sum += float64(float64(int(b[0])|int(b[1])<<8) * weights[i*t.size+j])
 				}
-				put(out, i, row, sum)
+				v := int(min(max(math.Round(sum), 0), 65535))
+				out.pix[2*(row*w+col)], out.pix[2*(row*w+col)+1] = byte(v), byte(v>>8)
 			}
 		}
-		wide = out
-	} else {
-		wide = wide.window(x, span{0, wide.h})
+		return out
+	}
+	across := func(rows span) {
+		if w == src.w {
+			src = src.window(x, rows)
+			return
+		}
+		t, weights := newTaps(f, src.w, w, x)
+		src = pass(x.len(), rows.len(), t, weights,
+			func(col, _ int) int { return col },
+			func(_, row, tap int) int { return (rows.from+row)*src.w + tap })
 	}
 	if h == src.h {
-		return wide
+		across(y)
+		return src
 	}
-	out := newRaster(wide.w, y.len(), 2)
-	for i, from := range down.start {
-		for col := range out.w {
-			sum := 0.0
-			for j := range down.count[i] {
-				sum += float64(sample(wide, col, from-rows.from+j) * downWeights[i*down.size+j])
-			}
-			put(out, col, i, sum)
+	t, weights := newTaps(f, src.h, h, y)
+	first := verticalFirst(src.w, src.h, w, h)
+	if !first {
+		rows := t.sources()
+		across(rows)
+		for i := range t.start {
+			t.start[i] -= rows.from
 		}
 	}
-	return out
+	src = pass(src.w, y.len(), t, weights,
+		func(_, row int) int { return row },
+		func(col, _, tap int) int { return tap*src.w + col })
+	if first {
+		across(span{0, src.h})
+	}
+	return src
 }

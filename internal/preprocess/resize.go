@@ -28,8 +28,8 @@ func (r raster) window(x, y span) raster {
 	return out
 }
 
-// resize brings src to w x h and returns columns x and rows y of that; nothing else is computed. Like both references it goes over
-// the columns first and the rows then, rounds to bytes in between, and skips an axis that keeps its size.
+// resize brings src to w x h and returns columns x and rows y of that; nothing else is computed. Like the references it goes over
+// one axis, rounds to bytes, goes over the other, and skips an axis that keeps its size.
 func resize(src raster, b Backend, f Filter, w, h int, x, y span) raster {
 	switch {
 	case f == Nearest:
@@ -40,35 +40,45 @@ func resize(src raster, b Backend, f Filter, w, h int, x, y span) raster {
 	if b != Pillow && f == Lanczos {
 		f = Bicubic // what transformers does on torchvision before 0.27
 	}
-	rows := y
-	var vertical *fixedKernel
-	if h != src.h {
-		vertical = newFixedKernel(b, f, src.h, h, y)
-		rows = vertical.sources()
+	if h == src.h {
+		return resizeAcross(src, b, f, w, x, y)
 	}
-	var wide raster // [rows, x]
-	if w != src.w {
-		wide = newRaster(x.len(), rows.len(), src.n)
-		k := newFixedKernel(b, f, src.w, w, x)
-		work := wide.h * wide.w * src.n * k.size
-		parallel(wide.h, work, func(from, to int) {
-			for i := from; i < to; i++ {
-				k.across(wide.row(i), src.row(rows.from+i), src.n)
-			}
-		})
-	} else {
-		wide = src.window(x, rows)
+	k := newFixedKernel(b, f, src.h, h, y)
+	if b == Pillow && verticalFirst(src.w, src.h, w, h) {
+		tall := k.resizeDown(src, 0)
+		return resizeAcross(tall, b, f, w, x, span{0, tall.h})
 	}
-	if vertical == nil {
-		return wide
+	rows := k.sources()
+	return k.resizeDown(resizeAcross(src, b, f, w, x, rows), rows.from)
+}
+
+// resizeAcross makes w columns of the given rows and returns columns x of that.
+func resizeAcross(src raster, b Backend, f Filter, w int, x, rows span) raster {
+	if w == src.w {
+		return src.window(x, rows)
 	}
-	out := newRaster(wide.w, y.len(), src.n)
-	work := out.h * out.w * src.n * vertical.size
-	parallel(out.h, work, func(from, to int) {
-		vertical.window(span{from, to}).down(raster{out.pix[from*out.w*out.n : to*out.w*out.n], out.w, to - from, out.n}, wide, rows.from)
+	out := newRaster(x.len(), rows.len(), src.n)
+	k := newFixedKernel(b, f, src.w, w, x)
+	parallel(out.h, out.h*out.w*src.n*k.size, func(from, to int) {
+		for i := from; i < to; i++ {
+			k.across(out.row(i), src.row(rows.from+i), src.n)
+		}
 	})
 	return out
 }
+
+// resizeDown makes the kernel's rows of src, whose first one is row `first` of the picture that the kernel counts in.
+func (k *fixedKernel) resizeDown(src raster, first int) raster {
+	out := newRaster(src.w, len(k.start), src.n)
+	parallel(out.h, len(out.pix)*k.size, func(from, to int) {
+		k.down(out, src, span{from, to}, first)
+	})
+	return out
+}
+
+// verticalFirst reports whether Pillow (since 13) begins with the rows: where the height shrinks by more than twice what the width
+// shrinks.
+func verticalFirst(srcW, srcH, w, h int) bool { return h < srcH && srcH-h > 2*(srcW-w) }
 
 // parallel splits n rows over as many goroutines as the process may run at once if the work, in products, is worth it.
 func parallel(n, work int, f func(from, to int)) {
@@ -125,17 +135,17 @@ func (k *fixedKernel) acrossRGB(dst, src []byte) {
 	}
 }
 
-// down makes the rows of dst from those of src, whose first one is row `first` of the picture that k counts in.
-func (k *fixedKernel) down(dst, src raster, first int) {
+// down makes the given rows of dst.
+func (k *fixedKernel) down(dst, src raster, rows span, first int) {
 	half := int32(1) << (k.shift - 1)
 	shift := k.shift & 31
 	sums := make([]int32, dst.w*dst.n)
-	for i, from := range k.start {
+	for i := rows.from; i < rows.to; i++ {
 		for c := range sums {
 			sums[c] = half
 		}
 		for j, w := range k.weights[i*k.size : i*k.size+k.count[i]] {
-			row := src.row(from - first + j)[:len(sums)]
+			row := src.row(k.start[i] - first + j)[:len(sums)]
 			for c, v := range row {
 				sums[c] += w * int32(v)
 			}

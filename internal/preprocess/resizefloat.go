@@ -34,12 +34,12 @@ func resizeFloat(src raster, f Filter, w, h int, x, y span) raster {
 	out := newRaster(x.len(), y.len(), src.n)
 	sums := make([]float32, width)
 	for i := range out.h {
-		line := wide[i*width : (i+1)*width]
 		if vertical != nil {
-			line = sums
 			vertical.down(sums, wide, i, rows.from)
+		} else {
+			copy(sums, wide[i*width:])
 		}
-		for c, v := range line {
+		for c, v := range sums {
 			out.row(i)[c] = byte(math.RoundToEven(float64(v)))
 		}
 	}
