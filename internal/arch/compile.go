@@ -3,6 +3,7 @@ package arch
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/clipgo/clipgo/gguf"
 	"github.com/clipgo/clipgo/internal/program"
@@ -16,26 +17,46 @@ const (
 	InputIDs       = "ids"       // int32 [batch, rows, 1]
 	InputLengths   = "lengths"   // int32 [batch, 1, 1]: valid rows
 	InputIndex     = "index"     // int32 [batch, 1, 1]: the row that is pooled
-	Output         = "embedding" // float32 [batch, 1, projection], not normalised
+	Output         = "embedding" // float32 [batch, 1, projection] (BLIP-2: a row per query), not normalised
 )
 
 // compiler builds one program. Its methods keep the first error.
 type compiler struct {
 	*program.Builder
-	f   *gguf.File
-	err error
+	f       *gguf.File
+	swapped bool // ffn_up and ffn_down have each other's names
+	err     error
+}
+
+// newCompiler looks at the first block: files by clip.cpp call the product that widens ffn_down. Shapes tell, since it is the
+// other way round that a matrix [width, ffn] is the second product.
+func newCompiler(f *gguf.File, prefix string, t *Tower) *compiler {
+	c := &compiler{Builder: program.NewBuilder(), f: f}
+	down, ok := f.Tensor(prefix + "blk.0.ffn_down.weight")
+	c.swapped = ok && t.Width != t.FFN && len(down.Dims) == 2 && down.Dims[0] == uint64(t.Width) && down.Dims[1] == uint64(t.FFN)
+	return c
+}
+
+var swapFFN = strings.NewReplacer("ffn_up", "ffn_down", "ffn_down", "ffn_up")
+
+// find finds a tensor by our name.
+func (c *compiler) find(name string) (gguf.TensorInfo, bool) {
+	if c.swapped {
+		name = swapFFN.Replace(name)
+	}
+	return c.f.Tensor(name)
 }
 
 // has says whether the file has a tensor.
 func (c *compiler) has(name string) bool {
-	_, ok := c.f.Tensor(name)
+	_, ok := c.find(name)
 	return ok
 }
 
 // tensor returns the tensor as a matrix [rows, cols]: a vector is one row, the patches' kernel [patch, patch, 3, width] is
 // [width, 3*patch*patch].
 func (c *compiler) tensor(name string, rows, cols int) int32 {
-	info, ok := c.f.Tensor(name)
+	info, ok := c.find(name)
 	if !ok {
 		c.fail("%s: tensor %q is missing", c.f.Name(), name)
 		return program.None
@@ -51,7 +72,7 @@ func (c *compiler) tensor(name string, rows, cols int) int32 {
 		c.fail("%s: tensor %q has dimensions %v, expected rows of %d, %d of them", c.f.Name(), name, info.Dims, cols, rows)
 		return program.None
 	}
-	return c.Weight(program.Tensor{Name: name, Type: info.Type, Rows: rows, Cols: cols})
+	return c.Weight(program.Tensor{Name: info.Name, Type: info.Type, Rows: rows, Cols: cols})
 }
 
 func (c *compiler) optional(name string, rows, cols int) int32 {
@@ -105,16 +126,20 @@ type mask struct {
 	lengths int32 // value, or None
 }
 
-// blocks compiles t.Layers transformer blocks named prefix+"blk.N.". If pool is not nil, the result is the one row that it
-// picks, and pooled the mask that this row has.
-func (c *compiler) blocks(x int32, prefix string, t *Tower, m mask, pool one, pooled mask) int32 {
+// blocks compiles t.Layers transformer blocks named prefix+"blk.N.", whose attention may be another tower's. If pool is not
+// nil, the result is the one row that it picks, and pooled the mask that this row has.
+func (c *compiler) blocks(x int32, attention, prefix string, t *Tower, m mask, pool one, pooled mask) int32 {
 	for i := 0; i < t.Layers && c.err == nil; i++ {
-		p := fmt.Sprintf("%sblk.%d.", prefix, i)
-		if i == t.Layers-1 && pool != nil {
-			x = c.block(x, p, t, pooled, pool)
+		last := i == t.Layers-1 && pool != nil
+		if last {
+			x = c.selfAttention(x, block(attention, i), t, pooled, pool)
+		} else {
+			x = c.selfAttention(x, block(attention, i), t, m, nil)
+		}
+		x = c.feedForward(x, block(prefix, i), t)
+		if last {
 			return x
 		}
-		x = c.block(x, p, t, m, nil)
 	}
 	if pool != nil {
 		x = pool(x)
@@ -122,7 +147,11 @@ func (c *compiler) blocks(x int32, prefix string, t *Tower, m mask, pool one, po
 	return x
 }
 
-func (c *compiler) block(x int32, p string, t *Tower, m mask, pool one) int32 {
+// block begins the names of the tensors of a tower's block.
+func block(prefix string, n int) string { return fmt.Sprintf("%sblk.%d.", prefix, n) }
+
+// selfAttention is the first half of a block: attention, residual, norm.
+func (c *compiler) selfAttention(x int32, p string, t *Tower, m mask, pool one) int32 {
 	h := x
 	if !t.PostNorm {
 		h = c.norm(x, p+"ln1", t)
@@ -134,6 +163,13 @@ func (c *compiler) block(x int32, p string, t *Tower, m mask, pool one) int32 {
 	x = c.linear(a, t.Width, t.Width, withResidual(x, c.optional(p+"ls1.weight", 1, t.Width)), p+"attn_out")
 	if t.PostNorm {
 		x = c.norm(x, p+"ln1", t)
+	}
+	return x
+}
+
+// feedForward is the second half of a block: MLP, residual, norm.
+func (c *compiler) feedForward(x int32, p string, t *Tower) int32 {
+	if t.PostNorm {
 		return c.norm(c.mlp(x, x, p, t), p+"ln2", t)
 	}
 	return c.mlp(c.norm(x, p+"ln2", t), x, p, t)
@@ -153,7 +189,7 @@ func (c *compiler) attend(q, kv int32, p string, t *Tower, m mask, pool one) int
 		if pool != nil {
 			q = pool(q)
 		}
-		kv = c.linear(kv, w, w, plain, p+"attn_k", p+"attn_v")
+		kv = c.linear(kv, c.Values[kv].Width, w, plain, p+"attn_k", p+"attn_v")
 		args.Q, args.K, args.V, args.VCol = c.linear(q, w, w, plain, p+"attn_q"), kv, kv, w
 	}
 	if c.err != nil {
@@ -209,7 +245,7 @@ func (m *Model) ImageProgram(f *gguf.File) (*program.Program, error) {
 	if v == nil {
 		return nil, fmt.Errorf("%s: the file has no image tower", f.Name())
 	}
-	c := &compiler{Builder: program.NewBuilder(), f: f}
+	c := newCompiler(f, "v.", &v.Tower)
 	x, lengths := c.patches(v)
 	m1 := mask{program.MaskNone, lengths}
 	if c.has("v.pre_ln.weight") {
@@ -219,7 +255,7 @@ func (m *Model) ImageProgram(f *gguf.File) (*program.Program, error) {
 	if v.Pooling == PoolFirst {
 		pool = func(x int32) int32 { return c.Select(x, program.SelectRow, v.Registers, program.None, 0) }
 	}
-	x = c.blocks(x, "v.", &v.Tower, m1, pool, m1)
+	x = c.blocks(x, "v.", "v.", &v.Tower, m1, pool, m1)
 	if c.has("v.post_ln.weight") {
 		x = c.norm(x, "v.post_ln", &v.Tower)
 		if v.NormTwice {
@@ -232,7 +268,11 @@ func (m *Model) ImageProgram(f *gguf.File) (*program.Program, error) {
 	case PoolMAP:
 		x = c.mapHead(x, lengths, v)
 	}
-	return c.finish(c.project(x, "visual_projection", v.Width, v.Projection))
+	width := v.Width
+	if v.Queries != nil {
+		x, width = c.queries(x, v.Queries), v.Queries.Width
+	}
+	return c.finish(c.project(x, "visual_projection", width, v.Projection))
 }
 
 // patches embeds the patches and adds class token, registers and positions: [batch, rows, width].
@@ -303,7 +343,7 @@ func (m *Model) TextProgram(f *gguf.File) (*program.Program, error) {
 	if t == nil {
 		return nil, fmt.Errorf("%s: the file has no text tower", f.Name())
 	}
-	c := &compiler{Builder: program.NewBuilder(), f: f}
+	c := newCompiler(f, "t.", &t.Tower)
 	ids := c.Input(InputIDs, program.I32, program.PerItem(0), 1)
 	lengths := program.None
 	if t.Masked {
@@ -325,7 +365,11 @@ func (m *Model) TextProgram(f *gguf.File) (*program.Program, error) {
 		all.kind = program.MaskCausal
 	}
 	pool, pooled := c.textPooling(t, all)
-	x = c.blocks(x, "t.", &t.Tower, all, pool, pooled)
+	attention := "t."
+	if !c.has("t.blk.0.attn_q.weight") && c.has("q.blk.0.attn_q.weight") {
+		attention = "q." // BLIP-2: the queries' attention reads texts too
+	}
+	x = c.blocks(x, attention, "t.", &t.Tower, all, pool, pooled)
 	if c.has("t.post_ln.weight") {
 		x = c.norm(x, "t.post_ln", &t.Tower)
 	}

@@ -63,6 +63,7 @@ type Row struct {
 	Name     string // name in the GGUF file
 	Dims     string // the GGUF dimensions, row length first: numbers and words of Table.Sizes
 	Optional bool
+	Every    int // of the blocks, only 0, Every, 2*Every, ... have the tensor; 0: all
 
 	// A row may take less than the whole source: the Part-th of Of equal parts of its first dimension (a packed QKV), what
 	// comes after Skip rows, or with Head the first rows of however many.
@@ -97,6 +98,9 @@ func (f *Family) Tensors(m *Model) []Tensor {
 				blocks = table.Blocks
 			}
 			for n := range blocks {
+				if row.Every > 0 && n%row.Every != 0 {
+					continue
+				}
 				t := table.expand(row, n)
 				if !seen[t.Name] {
 					seen[t.Name] = true
@@ -170,7 +174,7 @@ func matchNumbered(pattern, name string) bool {
 
 // families are all that can be read.
 var families = byType(clipFamily, siglipFamily, siglip2Family, metaclip2Family, chineseCLIPFamily, altCLIPFamily, blipFamily,
-	clipSegFamily, tipsv2Family)
+	blip2Family, clipSegFamily, tipsv2Family)
 
 func byType(all ...*Family) map[string]*Family {
 	m := map[string]*Family{}

@@ -13,6 +13,7 @@ const (
 	architecture = "clip"
 	visionKey    = "clip.vision."
 	textKey      = "clip.text."
+	queriesKey   = "clip.queries."
 
 	defaultLogitScale = 4.6051702 // ln 100
 )
@@ -45,6 +46,20 @@ func (x *Vision) visit(v visitor) {
 	v.int(visionKey+"register_count", &x.Registers, false)
 	v.bool(visionKey+"norm_twice", &x.NormTwice)
 	v.bool(visionKey+"naflex", &x.NaFlex)
+	queries := x.Queries != nil
+	v.bool("clip.has_queries", &queries)
+	if queries {
+		if x.Queries == nil {
+			x.Queries = &Queries{}
+		}
+		x.Queries.visit(v)
+	}
+}
+
+func (x *Queries) visit(v visitor) {
+	x.Tower.visit(queriesKey, v)
+	v.int(queriesKey+"token_count", &x.Tokens, true)
+	v.int(queriesKey+"cross_attention_frequency", &x.Every, true)
 }
 
 func (x *Text) visit(v visitor) {
@@ -60,6 +75,7 @@ func (x *Text) visit(v visitor) {
 	v.float(textKey+"pooling_epsilon", &x.PoolEps, false)
 	v.int(textKey+"pooler_length", &x.Pooler, false)
 	v.act(textKey+"pooler_act", &x.PoolerAct)
+	v.int(textKey+"skipped_tokens", &x.Skip, false)
 }
 
 func (m *Model) visit(v visitor) {

@@ -52,10 +52,18 @@ type Vision struct {
 	Registers    int  // rows between the class token and the patches
 	NormTwice    bool // the final norm is applied twice to the pooled row (BlipModel)
 	NaFlex       bool // patches come with positions and a mask (SigLIP 2)
+	Queries      *Queries
 
 	// Only while a checkpoint is converted.
 	Trained int  // pixels that the position embeddings were trained for, if not Image
 	Gated   bool // blocks have a gate (SwiGLU)
+}
+
+// Queries describes the tower of BLIP-2's Q-Former: learned rows that look at the picture. Its projection is the embedding's.
+type Queries struct {
+	Tower
+	Tokens int // learned rows
+	Every  int // blocks 0, Every, 2*Every, ... look at the picture
 }
 
 // Text describes a text tower.
@@ -70,9 +78,13 @@ type Text struct {
 	PoolEps        float32 // added to the count of a mean
 	Pooler         int     // width of a linear layer between pooling and projection; 0: none
 	PoolerAct      program.Activation
+	Skip           int // ids that are dropped from the start of a text: placeholders of queries (BLIP-2)
 
 	PositionSkip int // rows of positions that come first in the checkpoint and mean nothing; only while it is converted
 }
+
+// MaxTokens returns how many ids a text may have.
+func (t *Text) MaxTokens() int { return t.Context + t.Skip }
 
 // Model describes a model.
 type Model struct {
@@ -158,6 +170,17 @@ func (m *Model) Validate() error {
 		case PoolEOS, PoolArgmax, PoolLast:
 			return fmt.Errorf("%spooling is %q, which an image tower can't have", visionKey, v.Pooling)
 		}
+		if q := v.Queries; q != nil {
+			if err := q.validate(queriesKey); err != nil {
+				return err
+			}
+			if err := inRange(queriesKey+"token_count", q.Tokens, 1, 1024); err != nil {
+				return err
+			}
+			if err := inRange(queriesKey+"cross_attention_frequency", q.Every, 1, maxLayers); err != nil {
+				return err
+			}
+		}
 	}
 	if t := m.Text; t != nil {
 		if err := t.validate(textKey); err != nil {
@@ -170,6 +193,9 @@ func (m *Model) Validate() error {
 			return err
 		}
 		if err := inRange(textKey+"pooler_length", t.Pooler, 0, maxWidth); err != nil {
+			return err
+		}
+		if err := inRange(textKey+"skipped_tokens", t.Skip, 0, maxContext); err != nil {
 			return err
 		}
 	}
