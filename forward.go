@@ -223,8 +223,15 @@ var errEmptyRow = errors.New("no tokens: the model has no start and end token, s
 // newTextRow finds the pooled row and drops what comes after the last row that counts.
 func newTextRow(t *arch.Text, at int, ids, mask []int32) (textRow, error) {
 	r := textRow{at: at, ids: ids, length: int32(len(ids))}
-	if len(ids) > t.Context {
-		return r, fmt.Errorf("%d tokens, expected at most %d", len(ids), t.Context)
+	if len(ids) > t.MaxTokens() {
+		return r, fmt.Errorf("%d tokens, expected at most %d", len(ids), t.MaxTokens())
+	}
+	if t.Skip > 0 {
+		if len(ids) <= t.Skip {
+			return r, fmt.Errorf("%d tokens, expected more than the %d that stand for the queries of the picture", len(ids), t.Skip)
+		}
+		ids, mask = ids[t.Skip:], mask[min(t.Skip, len(mask)):]
+		r.ids, r.length = ids, int32(len(ids))
 	}
 	if t.Masked && mask != nil {
 		if len(mask) != len(ids) {

@@ -148,7 +148,7 @@ func (p *Processor) Tokens(texts ...string) (*Tokens, error) {
 	if len(texts) == 0 {
 		return nil, errors.New("no texts to tokenise")
 	}
-	batch := t.EncodeBatch(texts, p.model.arch.Text.Context)
+	batch := t.EncodeBatch(texts, p.model.arch.Text.MaxTokens())
 	for i, truncated := range batch.Truncated {
 		if truncated {
 			if err := p.tooLong(t, texts[i]); err != nil {
@@ -161,7 +161,7 @@ func (p *Processor) Tokens(texts ...string) (*Tokens, error) {
 
 // tooLong reports a text over the context, as an error or a warning.
 func (p *Processor) tooLong(t *tokenizer.Tokenizer, text string) error {
-	context := p.model.arch.Text.Context
+	context := p.model.arch.Text.MaxTokens()
 	what := fmt.Sprintf("text %.60q has %d tokens, the model takes %d", text, len(t.Encode(text)), context)
 	if p.model.options.strict {
 		return errors.New(what + ": shorten it")
@@ -177,7 +177,7 @@ func (p *Processor) Tokenize(text string) (ids []int32, tokens []string, err err
 	if err != nil {
 		return nil, nil, err
 	}
-	ids, truncated := t.EncodeTo(text, p.model.arch.Text.Context)
+	ids, truncated := t.EncodeTo(text, p.model.arch.Text.MaxTokens())
 	if truncated {
 		if err := p.tooLong(t, text); err != nil {
 			return nil, nil, err
