@@ -5,208 +5,535 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"image"
-	"image/jpeg"
 )
+
+// jpegReader decodes baseline and progressive JPEG (ITU-T T.81) with 8-bit samples and Huffman coding. It exists because Go's
+// decoder differs from libjpeg in half of all pixels, by a level or more where chroma is subsampled.
+type jpegReader struct {
+	d           *decoder
+	w, h        int
+	progressive bool
+	comps       []jpegComponent
+	maxH, maxV  int
+	quant       [4]*[64]int32  // zigzag order
+	tables      [2][4]*huffman // DC, AC
+	restart     int            // MCUs between restart markers, 0: none
+	jfif, adobe bool
+	transform   byte // Adobe's colour transform
+	exif, xmp   []byte
+	scans       int
+}
+
+type jpegComponent struct {
+	id           byte
+	sampH, sampV int // sampling factors
+	stepX, stepY int // pixels per sample
+	quant        byte
+	w, h         int // samples
+	blocksW      int // blocks in memory, padded to whole MCUs
+	blocksH      int
+	plane        []byte  // [8*blocksH, 8*blocksW]
+	coeffs       []int16 // progressive: [blocksH, blocksW, 64] in zigzag order
+	dc           int     // prediction
+}
+
+func (c *jpegComponent) row(y int) []byte {
+	stride := 8 * c.blocksW
+	return c.plane[y*stride : y*stride+c.w]
+}
+
+// zigzag is the place in a block [8, 8] of each coefficient in file order.
+var zigzag = [64]int{
+	0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
+	35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+}
 
 func (d *decoder) jpeg() (*Picture, error) {
-	if err := d.jpegHeader(); err != nil {
+	j := &jpegReader{d: d}
+	if err := j.segments(); err != nil {
 		return nil, err
 	}
-	img, err := jpeg.Decode(bytes.NewReader(d.data))
-	if err != nil {
-		return nil, noEOF(err)
+	d.orient(j.exif, j.xmp)
+	if j.progressive {
+		j.transformAll()
 	}
-	switch m := img.(type) {
-	case *image.YCbCr:
-		return ycc(m), nil
-	case *image.CMYK:
-		p := newPicture(CMYK32, m.Rect.Dx(), m.Rect.Dy())
-		for y := range p.H {
-			copy(p.Pix[y*p.W*4:(y+1)*p.W*4], m.Pix[y*m.Stride:])
-		}
-		return p, nil
-	case *image.RGBA: // stored as RGB
-		p := newPicture(RGB24, m.Rect.Dx(), m.Rect.Dy())
-		for y := range p.H {
-			for x := range p.W {
-				copy(p.Pix[(y*p.W+x)*3:][:3], m.Pix[y*m.Stride+4*x:])
-			}
-		}
-		return p, nil
-	}
-	return fromStandard(img, 8)
+	return j.picture()
 }
 
-// jpegHeader walks the segments up to the first scan: size and orientation.
-func (d *decoder) jpegHeader() error {
-	b := d.data[2:]
-	var exif, xmp []byte
+// segments reads the file from marker to marker.
+func (j *jpegReader) segments() error {
+	b, pos := j.d.data, 2
 	for {
-		for len(b) > 0 && b[0] != 0xff {
-			b = b[1:] // stray bytes between segments
+		// Stray bytes before a marker are skipped.
+		for pos < len(b) && b[pos] != 0xff {
+			pos++
 		}
-		for len(b) > 0 && b[0] == 0xff {
-			b = b[1:]
+		for pos < len(b) && b[pos] == 0xff {
+			pos++
 		}
-		if len(b) < 3 {
+		if pos >= len(b) {
+			if j.scans > 0 && !j.progressive {
+				return nil // only the end marker is missing
+			}
 			return errTruncated
 		}
-		marker := b[0]
-		size := int(binary.BigEndian.Uint16(b[1:]))
-		if size < 2 || size > len(b)-1 {
-			return errTruncated
-		}
-		data := b[3 : 1+size]
-		b = b[1+size:]
+		marker := b[pos]
+		pos++
 		switch {
-		case marker == 0xe1 && bytes.HasPrefix(data, []byte("Exif\x00\x00")) && exif == nil:
-			exif = data
-		case marker == 0xe1 && bytes.HasPrefix(data, []byte("http://ns.adobe.com/xap/1.0/\x00")):
-			xmp = data
-		case marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc: // start of frame
-			if len(data) < 6 {
+		case marker == 0xd9:
+			if j.scans == 0 {
+				return errors.New("no picture in it")
+			}
+			return nil
+		case marker == 0 || marker == 0x01 || marker >= 0xd0 && marker <= 0xd8:
+			continue // markers without a segment
+		}
+		if pos+2 > len(b) {
+			return errTruncated
+		}
+		size := int(binary.BigEndian.Uint16(b[pos:]))
+		if size < 2 || pos+size > len(b) {
+			return errTruncated
+		}
+		data := b[pos+2 : pos+size]
+		pos += size
+		var err error
+		if marker == 0xda {
+			pos, err = j.scan(data, pos)
+		} else {
+			err = j.segment(marker, data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (j *jpegReader) segment(marker byte, data []byte) error {
+	switch marker {
+	case 0xc0, 0xc1, 0xc2:
+		j.progressive = marker == 0xc2
+		return j.frame(data)
+	case 0xc3, 0xc5, 0xc6, 0xc7, 0xc9, 0xca, 0xcb, 0xcd, 0xce, 0xcf:
+		return fmt.Errorf("a frame of type %#x isn't supported: baseline or progressive with Huffman coding expected", marker)
+	case 0xc4:
+		return j.huffmanTables(data)
+	case 0xdb:
+		return j.quantTables(data)
+	case 0xdd:
+		if len(data) < 2 {
+			return errTruncated
+		}
+		j.restart = int(binary.BigEndian.Uint16(data))
+	case 0xe0:
+		j.jfif = j.jfif || bytes.HasPrefix(data, []byte("JFIF\x00"))
+	case 0xe1:
+		switch {
+		case bytes.HasPrefix(data, []byte("Exif\x00\x00")):
+			j.exif = append(j.exif, data[6*min(1, len(j.exif)):]...) // long ones go on in the next segment
+		case bytes.HasPrefix(data, []byte("http://ns.adobe.com/xap/1.0/\x00")):
+			j.xmp = data
+		}
+	case 0xee:
+		if bytes.HasPrefix(data, []byte("Adobe")) && len(data) >= 12 {
+			j.adobe, j.transform = true, data[11]
+		}
+	}
+	return nil
+}
+
+func (j *jpegReader) quantTables(b []byte) error {
+	for len(b) > 0 {
+		wide, slot := int(b[0]>>4), b[0]&15
+		size := 64 << wide
+		if wide > 1 || slot > 3 {
+			return fmt.Errorf("DQT: table %d of precision %d", slot, wide)
+		}
+		if len(b) < 1+size {
+			return errTruncated
+		}
+		t := new([64]int32)
+		for i := range t {
+			if wide == 0 {
+				t[i] = int32(b[1+i])
+			} else {
+				t[i] = int32(binary.BigEndian.Uint16(b[1+2*i:]))
+			}
+		}
+		j.quant[slot] = t
+		b = b[1+size:]
+	}
+	return nil
+}
+
+// frame reads a frame header and allocates the components.
+func (j *jpegReader) frame(b []byte) error {
+	if j.comps != nil {
+		return errors.New("a second frame")
+	}
+	if len(b) < 6 || len(b) < 6+3*int(b[5]) {
+		return errTruncated
+	}
+	if b[0] != 8 {
+		return fmt.Errorf("%d bits per sample: 8 expected", b[0])
+	}
+	j.h, j.w = int(binary.BigEndian.Uint16(b[1:])), int(binary.BigEndian.Uint16(b[3:]))
+	if err := j.d.checkSize(j.w, j.h); err != nil {
+		return err
+	}
+	n := int(b[5])
+	if n != 1 && n != 3 && n != 4 {
+		return fmt.Errorf("%d colour components: 1, 3 or 4 expected", n)
+	}
+	j.comps = make([]jpegComponent, n)
+	perMCU := 0
+	for i := range j.comps {
+		e := b[6+3*i:]
+		c := jpegComponent{id: e[0], sampH: int(e[1] >> 4), sampV: int(e[1] & 15), quant: e[2]}
+		if c.sampH < 1 || c.sampH > 4 || c.sampV < 1 || c.sampV > 4 || c.quant > 3 {
+			return fmt.Errorf("component %d: sampling %d x %d, quantisation table %d", i, c.sampH, c.sampV, c.quant)
+		}
+		if n == 1 {
+			c.sampH, c.sampV = 1, 1 // they would only say how blocks are grouped, and one component is never grouped
+		}
+		j.maxH, j.maxV = max(j.maxH, c.sampH), max(j.maxV, c.sampV)
+		perMCU += c.sampH * c.sampV
+		j.comps[i] = c
+	}
+	mcusW, mcusH := ceilDiv(j.w, 8*j.maxH), ceilDiv(j.h, 8*j.maxV)
+	// The first scan of a block takes at least a bit: a header that promises more is refused before memory is taken for it.
+	if mcusW*mcusH*perMCU > 8*len(j.d.data) {
+		return fmt.Errorf("%d x %d pixels can't be in %d bytes: %w", j.w, j.h, len(j.d.data), errTruncated)
+	}
+	for i := range j.comps {
+		c := &j.comps[i]
+		if j.maxH%c.sampH != 0 || j.maxV%c.sampV != 0 {
+			return fmt.Errorf("component %d: sampling %d x %d of %d x %d isn't a whole ratio", i, c.sampH, c.sampV, j.maxH, j.maxV)
+		}
+		c.stepX, c.stepY = j.maxH/c.sampH, j.maxV/c.sampV
+		c.w, c.h = ceilDiv(j.w, c.stepX), ceilDiv(j.h, c.stepY)
+		c.blocksW, c.blocksH = mcusW*c.sampH, mcusH*c.sampV
+		c.plane = make([]byte, 64*c.blocksW*c.blocksH)
+		if j.progressive {
+			c.coeffs = make([]int16, 64*c.blocksW*c.blocksH)
+		}
+	}
+	return nil
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// scanParams are what a scan header says.
+type scanParams struct {
+	comps      []*jpegComponent
+	dc, ac     []*huffman // of each component
+	from, to   int        // coefficients, zigzag order
+	high, low  int        // progressive: bits already sent, bits still to come
+	r          bitReader
+	eobRun     int // progressive: blocks still without new coefficients
+	block      [64]int32
+	refinement bool
+}
+
+// scan decodes a scan whose header is b and whose data begin at pos; it returns where they end.
+func (j *jpegReader) scan(b []byte, pos int) (end int, err error) {
+	if j.comps == nil {
+		return 0, errors.New("a scan before the frame header")
+	}
+	if len(b) < 1 || len(b) < 4+2*int(b[0]) {
+		return 0, errTruncated
+	}
+	n := int(b[0])
+	if n < 1 || n > len(j.comps) {
+		return 0, fmt.Errorf("a scan of %d components", n)
+	}
+	tail := b[1+2*n:]
+	s := &scanParams{from: int(tail[0]), to: int(tail[1]), high: int(tail[2] >> 4), low: int(tail[2] & 15), r: bitReader{data: j.d.data, pos: pos}}
+	if !j.progressive {
+		s.from, s.to, s.high, s.low = 0, 63, 0, 0
+	} else if s.from > s.to || s.to > 63 || s.from == 0 && s.to != 0 || s.from > 0 && n != 1 || s.low > 13 || s.high > 13 {
+		return 0, fmt.Errorf("a scan of coefficients %d to %d, bits %d to %d", s.from, s.to, s.high, s.low)
+	}
+	s.refinement = s.high > 0
+	blocks := 0
+	for i := range n {
+		c, err := j.component(b[1+2*i])
+		if err != nil {
+			return 0, err
+		}
+		dc, ac := j.table(0, b[2+2*i]>>4), j.table(1, b[2+2*i]&15)
+		if dc == nil && s.from == 0 && !s.refinement || ac == nil && s.to > 0 {
+			return 0, errors.New("a scan whose Huffman table is missing")
+		}
+		if j.quant[c.quant] == nil {
+			return 0, fmt.Errorf("quantisation table %d is missing", c.quant)
+		}
+		c.dc = 0
+		s.comps, s.dc, s.ac = append(s.comps, c), append(s.dc, dc), append(s.ac, ac)
+		blocks += c.sampH * c.sampV
+	}
+	if n > 1 && blocks > 10 {
+		return 0, fmt.Errorf("%d blocks in an MCU: at most 10 expected", blocks)
+	}
+	if err := j.mcus(s); err != nil {
+		return 0, err
+	}
+	j.scans++
+	return s.r.pos, nil
+}
+
+func (j *jpegReader) component(id byte) (*jpegComponent, error) {
+	for i := range j.comps {
+		if j.comps[i].id == id {
+			return &j.comps[i], nil
+		}
+	}
+	return nil, fmt.Errorf("a scan of component %d, which the frame doesn't have", id)
+}
+
+func (j *jpegReader) table(class int, slot byte) *huffman {
+	if slot > 3 {
+		return nil
+	}
+	return j.tables[class][slot]
+}
+
+// mcus decodes all units of a scan: single blocks of a lone component, else groups of blocks of each.
+func (j *jpegReader) mcus(s *scanParams) error {
+	w, h := ceilDiv(j.w, 8*j.maxH), ceilDiv(j.h, 8*j.maxV)
+	alone := len(s.comps) == 1
+	if alone {
+		w, h = ceilDiv(s.comps[0].w, 8), ceilDiv(s.comps[0].h, 8)
+	}
+	left := j.restart
+	for y := range h {
+		for x := range w {
+			if j.restart > 0 {
+				if left == 0 {
+					s.r.restart()
+					s.eobRun = 0
+					for _, c := range s.comps {
+						c.dc = 0
+					}
+					left = j.restart
+				}
+				left--
+			}
+			if alone {
+				j.block(s, 0, x, y)
+			} else {
+				for i, c := range s.comps {
+					for v := range c.sampV {
+						for u := range c.sampH {
+							j.block(s, i, x*c.sampH+u, y*c.sampV+v)
+						}
+					}
+				}
+			}
+			if s.r.truncated() {
 				return errTruncated
 			}
-			w, h := int(binary.BigEndian.Uint16(data[3:])), int(binary.BigEndian.Uint16(data[1:]))
-			if data[0] != 8 {
-				return fmt.Errorf("%d bits per sample: 8 expected", data[0])
-			}
-			if err := d.checkSize(w, h); err != nil {
-				return err
-			}
-		case marker == 0xda: // start of scan
-			d.orient(exif, xmp)
-			return nil
-		case marker == 0xd9:
-			return errors.New("no picture in it")
 		}
 	}
+	return nil
 }
 
-// ycc converts as libjpeg does: chroma interpolated ("fancy upsampling"), 16-bit fixed-point colours.
-func ycc(m *image.YCbCr) *Picture {
-	w, h := m.Rect.Dx(), m.Rect.Dy()
-	p := newPicture(RGB24, w, h)
-	cb, cr := m.Cb, m.Cr
-	stride := m.CStride
-	switch m.SubsampleRatio {
-	case image.YCbCrSubsampleRatio444:
-	default:
-		hs, vs := 1, 1
-		switch m.SubsampleRatio {
-		case image.YCbCrSubsampleRatio422:
-			hs = 2
-		case image.YCbCrSubsampleRatio420:
-			hs, vs = 2, 2
-		case image.YCbCrSubsampleRatio440:
-			vs = 2
-		case image.YCbCrSubsampleRatio411:
-			hs = 4
-		case image.YCbCrSubsampleRatio410:
-			hs, vs = 4, 2
-		}
-		cb = upsample(m.Cb, m.CStride, (w+hs-1)/hs, (h+vs-1)/vs, hs, vs, w, h)
-		cr = upsample(m.Cr, m.CStride, (w+hs-1)/hs, (h+vs-1)/vs, hs, vs, w, h)
-		stride = w
-	}
-	for y := range h {
-		yccRow(p.Pix[y*w*3:(y+1)*w*3], m.Y[y*m.YStride:], cb[y*stride:], cr[y*stride:])
-	}
-	return p
-}
-
-// The products of libjpeg's colour conversion, 16 fraction bits.
-const (
-	fixCrR = 91881  // 1.40200
-	fixCbG = 22554  // 0.34414
-	fixCrG = 46802  // 0.71414
-	fixCbB = 116130 // 1.77200
-	half16 = 1 << 15
-)
-
-// yccRow converts a row of len(dst)/3 pixels.
-func yccRow(dst, ys, cbs, crs []byte) {
-	n := len(dst) / 3
-	ys, cbs, crs = ys[:n], cbs[:n], crs[:n]
-	for i := range n {
-		y, cb, cr := int32(ys[i]), int32(cbs[i])-128, int32(crs[i])-128
-		r := y + (fixCrR*cr+half16)>>16
-		g := y + (-fixCbG*cb-fixCrG*cr+half16)>>16
-		b := y + (fixCbB*cb+half16)>>16
-		o := dst[3*i : 3*i+3 : 3*i+3]
-		o[0], o[1], o[2] = clip8(r), clip8(g), clip8(b)
-	}
-}
-
-func clip8(v int32) byte {
-	if uint32(v) > 255 {
-		if v < 0 {
-			return 0
-		}
-		return 255
-	}
-	return byte(v)
-}
-
-// upsample enlarges a plane of sw x sh samples hs times in width and vs times in height, to w x h.
-// 2x1, 1x2 and 2x2 interpolate linearly, with libjpeg's rounding; other ratios repeat samples, and so does 2x1 of a plane
-// that is too narrow.
-func upsample(src []byte, stride, sw, sh, hs, vs, w, h int) []byte {
-	out := make([]byte, w*h)
-	fancy := sw > 2
-	near := make([]int, sw)
-	for y := range h {
-		dst := out[y*w : (y+1)*w]
-		row := src[y/vs*stride:][:sw]
+// block decodes block (x, y) of the scan's i-th component.
+func (j *jpegReader) block(s *scanParams, i, x, y int) {
+	c := s.comps[i]
+	at := y*c.blocksW + x
+	if j.progressive {
+		coeffs := c.coeffs[64*at : 64*at+64 : 64*at+64]
 		switch {
-		case hs == 2 && vs == 1 && fancy:
-			upsampleH2V1(dst, row)
-		case vs == 2 && hs <= 2 && (fancy || hs == 1):
-			far := src[min(max(0, y/2-1+2*(y%2)), sh-1)*stride:][:sw]
-			for i, v := range row {
-				near[i] = 3*int(v) + int(far[i])
-			}
-			if hs == 1 {
-				// The bias alternates, so that no level is favoured.
-				for x := range dst {
-					dst[x] = byte((near[x] + 1 + y%2) >> 2)
-				}
-			} else {
-				upsampleH2V2(dst, near)
-			}
+		case s.from == 0:
+			s.progressiveDC(c, s.dc[i], coeffs)
+		case s.refinement:
+			s.refineAC(s.ac[i], coeffs)
 		default:
-			for x := range dst {
-				dst[x] = row[x/hs]
+			s.firstAC(s.ac[i], coeffs)
+		}
+		return
+	}
+	quant := j.quant[c.quant]
+	b := &s.block
+	*b = [64]int32{}
+	r := &s.r
+	c.dc += r.extended(r.symbol(s.dc[i]))
+	b[0] = int32(int16(c.dc)) * quant[0]
+	last := 0
+	for k := 1; k < 64; k++ {
+		v := r.symbol(s.ac[i])
+		size := v & 15
+		if size == 0 {
+			if v != 0xf0 {
+				break // end of block
+			}
+			k += 15
+			continue
+		}
+		k = min(k+v>>4, 63)
+		b[zigzag[k]] = int32(r.extended(size)) * quant[k]
+		last = k
+	}
+	idct(b, last, c.plane[8*(y*8*c.blocksW+x):], 8*c.blocksW)
+}
+
+func (s *scanParams) progressiveDC(c *jpegComponent, table *huffman, b []int16) {
+	if s.refinement {
+		b[0] |= int16(s.r.bits(1) << s.low)
+		return
+	}
+	c.dc += s.r.extended(s.r.symbol(table))
+	b[0] = int16(c.dc << s.low)
+}
+
+// firstAC reads the upper bits of a band of coefficients.
+func (s *scanParams) firstAC(table *huffman, b []int16) {
+	if s.eobRun > 0 {
+		s.eobRun--
+		return
+	}
+	for k := s.from; k <= s.to; k++ {
+		v := s.r.symbol(table)
+		run, size := v>>4, v&15
+		if size == 0 {
+			if run < 15 { // this block and 2^run - 1 + bits more have nothing left
+				s.eobRun = 1<<run + s.r.bits(run) - 1
+				return
+			}
+			k += 15
+			continue
+		}
+		k = min(k+run, 63)
+		b[k] = int16(s.r.extended(size) << s.low)
+	}
+}
+
+// refineAC reads one more bit of a band: of every coefficient that is not 0 yet, and the new ones between.
+func (s *scanParams) refineAC(table *huffman, b []int16) {
+	bit := int16(1) << s.low
+	k := s.from
+	// correct refines a coefficient that is not 0.
+	correct := func() {
+		if s.r.bits(1) != 0 && b[k]&bit == 0 {
+			if b[k] >= 0 {
+				b[k] += bit
+			} else {
+				b[k] -= bit
 			}
 		}
 	}
-	return out
-}
-
-// upsampleH2V1 doubles a row: weights 3 and 1 of 4. The bias alternates, so that no level is favoured.
-func upsampleH2V1(dst, src []byte) {
-	last := len(src) - 1
-	for x := range dst {
-		i := x / 2
-		j := i - 1 + 2*(x%2)
-		if j < 0 || j > last {
-			dst[x] = src[i]
-		} else {
-			dst[x] = byte((3*int(src[i]) + int(src[j]) + 1 + x%2) >> 2)
+	for s.eobRun == 0 && k <= s.to {
+		v := s.r.symbol(table)
+		run, size := v>>4, v&15
+		fresh := int16(0)
+		if size == 0 {
+			if run < 15 {
+				s.eobRun = 1<<run + s.r.bits(run)
+				break
+			}
+		} else if fresh = -bit; s.r.bits(1) != 0 {
+			fresh = bit
 		}
+		for ; k <= s.to; k++ {
+			if b[k] != 0 {
+				correct()
+				continue
+			}
+			if run == 0 {
+				b[k] = fresh
+				k++
+				break
+			}
+			run--
+		}
+	}
+	if s.eobRun > 0 {
+		for ; k <= s.to; k++ {
+			if b[k] != 0 {
+				correct()
+			}
+		}
+		s.eobRun--
 	}
 }
 
-// upsampleH2V2 doubles a row of column sums (weights 3 and 1 of 4 already): weights 3 and 1 again, of 16.
-func upsampleH2V2(dst []byte, sums []int) {
-	last := len(sums) - 1
-	for x := range dst {
-		i := x / 2
-		j := i - 1 + 2*(x%2)
-		if j < 0 || j > last {
-			j = i // (4*v + 8) / 16, and + 7 on the right
+// transformAll turns the coefficients of a progressive picture into samples.
+func (j *jpegReader) transformAll() {
+	var block [64]int32
+	for i := range j.comps {
+		c := &j.comps[i]
+		quant := j.quant[c.quant]
+		if quant == nil {
+			continue // no scan had this component: it stays 0
 		}
-		dst[x] = byte((3*sums[i] + sums[j] + 8 - x%2) >> 4)
+		for at := range c.blocksW * c.blocksH {
+			last := 0
+			for k, v := range c.coeffs[64*at : 64*at+64] {
+				block[zigzag[k]] = int32(v) * quant[k]
+				if v != 0 {
+					last = k
+				}
+			}
+			idct(&block, last, c.plane[8*(at/c.blocksW*8*c.blocksW+at%c.blocksW):], 8*c.blocksW)
+		}
+		c.coeffs = nil
 	}
+}
+
+// picture puts the components together. The colours are RGB or CMYK as they are stored, or YCbCr; which, is libjpeg's guess.
+func (j *jpegReader) picture() (*Picture, error) {
+	mode := Grey
+	ycc := false
+	switch len(j.comps) {
+	case 3:
+		mode = RGB24
+		ids := [3]byte{j.comps[0].id, j.comps[1].id, j.comps[2].id}
+		switch {
+		case j.jfif:
+			ycc = true
+		case j.adobe:
+			ycc = j.transform != 0
+		default:
+			ycc = ids != [3]byte{'R', 'G', 'B'}
+		}
+	case 4:
+		mode = CMYK32
+		ycc = j.adobe && j.transform != 0
+	}
+	p := newPicture(mode, j.w, j.h)
+	n := mode.bytesPerPixel()
+	bufs := make([]byte, n*(j.w+1))
+	sums := make([]int32, j.w+1)
+	rows := make([][]byte, n)
+	for y := range j.h {
+		for i := range j.comps {
+			c := &j.comps[i]
+			rows[i] = c.upsampled(y, bufs[i*j.w:(i+1)*j.w], sums)
+		}
+		dst := p.Pix[y*j.w*n : (y+1)*j.w*n]
+		if n == 1 {
+			copy(dst, rows[0])
+			continue
+		}
+		first := 0
+		if ycc {
+			yccRow(dst, rows[0], rows[1], rows[2], n)
+			first = 3
+		}
+		for i := first; i < n; i++ {
+			for x, v := range rows[i][:j.w] {
+				dst[x*n+i] = v
+			}
+		}
+		// Adobe stores ink inverted, and Pillow takes every CMYK for Adobe's. YCCK's first three are inverted twice.
+		if n == 4 {
+			for i := range dst {
+				if i%4 >= first {
+					dst[i] = 255 - dst[i]
+				}
+			}
+		}
+	}
+	return p, nil
 }

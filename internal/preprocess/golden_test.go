@@ -78,9 +78,6 @@ func TestGoldenPixelValues(t *testing.T) {
 	require.GreaterOrEqual(t, cases, 19)
 }
 
-// jpegTolerance is for pictures whose decoder differs from libjpeg-turbo by a level here and there.
-const jpegTolerance = 0.03
-
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
@@ -108,10 +105,6 @@ func compareGolden(t *testing.T, spec Spec, dir, file, pictures string) {
 		worst := 0.0
 		for j, v := range want[i*each : (i+1)*each] {
 			worst = max(worst, math.Abs(float64(v)-float64(got.Values[j])))
-		}
-		if filepath.Ext(name) == ".jpg" {
-			require.LessOrEqual(t, worst, jpegTolerance, name)
-			continue
 		}
 		require.Zero(t, worst, name)
 	}
