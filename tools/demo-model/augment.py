@@ -1,6 +1,6 @@
 """Training views: emoji on made-up backgrounds, as cheap tensor arithmetic on whole batches.
 
-Shapes: b views, CANVAS = the side they are composed at, `size` = the side that the model sees.
+b views of CANVAS x CANVAS pixels, which is the side that the model sees.
 """
 
 import math
@@ -8,9 +8,9 @@ import math
 import torch
 import torch.nn.functional as F
 
-CANVAS = 96
+CANVAS = 64
 # Sprites at two sides, so that no view shrinks one more than about twofold: bilinear sampling would alias.
-LEVELS = (96, 48)
+LEVELS = (64, 40)
 SCALES = ((0.6, 1.05), (0.4, 0.6))  # side of the emoji / side of the view, per level
 
 
@@ -128,14 +128,17 @@ STEPS = 10 + 10 * (torch.arange(8).view(8, 1) + torch.arange(8).view(1, 8)).floa
 def jpeg(views, g):
     """What JPEG does to a picture: each 8 x 8 block loses its small frequencies. A strength per view."""
     b, c, h, w = views.shape
-    step = STEPS / 255 * uniform(b, 0.1, 1.5, g).view(b, 1, 1, 1, 1, 1)
+    step = STEPS / 255 * uniform(b, 0.1, 1.0, g).view(b, 1, 1, 1, 1, 1)
     blocks = views.reshape(b, c, h // 8, 8, w // 8, 8).transpose(3, 4)
     frequencies = ((DCT @ blocks @ DCT.T) / step).round() * step
     return (DCT.T @ frequencies @ DCT).transpose(3, 4).reshape(b, c, h, w)
 
 
-def views(levels, indices, may_flip, size, g, small=0.3):
-    """[b, 3, size, size] in 0..1: one new picture of each emoji in indices [b]; a part of them are small."""
+def views(levels, indices, may_flip, g, small):
+    """One new picture of each emoji in indices [b], a part of them small.
+
+    Returns colours [b, 3, CANVAS, CANVAS] in 0..1, and how much of each pixel is emoji [b, 1, CANVAS, CANVAS].
+    """
     b = len(indices)
     large = b - round(b * small)
     emoji = place(levels[0], indices[:large], may_flip, SCALES[0], g)
@@ -150,9 +153,10 @@ def views(levels, indices, may_flip, size, g, small=0.3):
     out = ((out - 0.5) * gain + 0.5 + lift).clamp(0, 1)
 
     some = torch.randperm(b, generator=g)[: b // 2]
-    out[some] = jpeg(out[some], g)
-    out = F.interpolate(out, (size, size), mode="bicubic", antialias=True, align_corners=False)
-    some = torch.randperm(b, generator=g)[: b // 2]
     out[some] = blur(out[some], g)
-    noise = torch.randn(out.shape, generator=g) * uniform(b, 0, 0.03, g).view(b, 1, 1, 1)
-    return (out + noise).clamp(0, 1)
+    some = torch.randperm(b, generator=g)[: b // 4]
+    out[some] = jpeg(out[some], g)
+    some = torch.randperm(b, generator=g)[: b // 4]
+    noise = torch.randn(len(some), 3, CANVAS, CANVAS, generator=g)
+    out[some] += noise * uniform(len(some), 0, 0.05, g).view(-1, 1, 1, 1)
+    return out.clamp(0, 1), alpha

@@ -20,8 +20,8 @@ import augment
 import captions
 import emoji
 
-IMAGE, PATCH = 64, 8
-KEEP = 0.5  # patches that the image tower sees while training; the last steps see all
+IMAGE, PATCH = augment.CANVAS, 8
+KEPT = 24  # patches that the image tower sees while training; the last steps see all
 
 
 def config(tokenizer):
@@ -41,10 +41,10 @@ def config(tokenizer):
     vision = dict(
         image_size=IMAGE,
         patch_size=PATCH,
-        hidden_size=192,
-        intermediate_size=768,
-        num_hidden_layers=4,
-        num_attention_heads=6,
+        hidden_size=128,
+        intermediate_size=512,
+        num_hidden_layers=5,
+        num_attention_heads=4,
         projection_dim=128,
     )
     return CLIPConfig(text_config=text, vision_config=vision, projection_dim=128, logit_scale_init_value=math.log(16))
@@ -78,20 +78,23 @@ def start(model, data):
         positions = embeddings.position_embedding.weight  # [1 + patches, width], class token first
         positions[1:] = 0.2 * grid_positions(IMAGE // PATCH, positions.shape[1])
         indices = torch.randperm(len(data.classes), generator=data.g)[:512]
-        filters = whitening(data.pixels(indices, data.g), positions.shape[1])
+        filters = whitening(data.pixels(indices, data.g)[0], positions.shape[1])
         embeddings.patch_embedding.weight.copy_(0.3 * filters)
 
 
-def embed_images(model, pixels, keep=1.0, g=None):
-    """Unit vectors [b, projection]. With keep < 1 each picture shows a random part of its patches (as FLIP does)."""
+def choose(alpha, g):
+    """[b, KEPT]: patches to show the image tower, those with some emoji in them first, otherwise by chance."""
+    share = F.avg_pool2d(alpha, PATCH).flatten(1)  # [b, patches]
+    return ((share > 0.05) + torch.rand(share.shape, generator=g)).topk(KEPT).indices
+
+
+def embed_images(model, pixels, patches=None):
+    """Unit vectors [b, projection]; with patches [b, n] the tower sees only those of each picture."""
     tower = model.vision_model
-    hidden = tower.embeddings(pixels)  # [b, 1 + patches, width]
-    b, rows, width = hidden.shape
-    kept = round((rows - 1) * keep)
-    if kept < rows - 1:
-        patches = torch.rand(b, rows - 1, generator=g).argsort(1)[:, :kept] + 1
-        rows_kept = torch.cat([torch.zeros(b, 1, dtype=torch.long), patches], 1)
-        hidden = hidden.gather(1, rows_kept.unsqueeze(2).expand(-1, -1, width))
+    hidden = tower.embeddings(pixels)  # [b, 1 + patches, width], class token first
+    if patches is not None:
+        rows = F.pad(patches + 1, (1, 0))
+        hidden = hidden.gather(1, rows.unsqueeze(2).expand(-1, -1, hidden.shape[2]))
     hidden = tower.encoder(inputs_embeds=tower.pre_layrnorm(hidden)).last_hidden_state
     return F.normalize(model.visual_projection(tower.post_layernorm(hidden[:, 0])), dim=1)
 
@@ -156,7 +159,7 @@ class Trained(torch.nn.Module):
         """The anchors start where emoji that look alike are close: at the sprites' principal components."""
         super().__init__()
         self.model = model
-        looks = F.avg_pool2d(sprites.float() / 255, sprites.shape[-1] // 12).flatten(1)  # [classes, 4 * 12 * 12]
+        looks = F.avg_pool2d(sprites.float() / 255, sprites.shape[-1] // 10).flatten(1)  # [classes, 4 * 10 * 10]
         u, s, _ = torch.linalg.svd(looks - looks.mean(0), full_matrices=False)
         components = (u * s.sqrt())[:, : model.config.projection_dim]
         self.anchors = torch.nn.Parameter(0.3 * components / components.std())
@@ -200,8 +203,10 @@ class Data:
         self.mean = torch.tensor(processor.image_mean).view(1, 3, 1, 1)
         self.std = torch.tensor(processor.image_std).view(1, 3, 1, 1)
 
-    def pixels(self, indices, g, small=0.3):
-        return (augment.views(self.levels, indices, self.may_flip, IMAGE, g, small) - self.mean) / self.std
+    def pixels(self, indices, g, small=0.2):
+        """Normalised as CLIPImageProcessor does [b, 3, IMAGE, IMAGE], and the emoji's own pixels [b, 1, IMAGE, IMAGE]."""
+        colours, alpha = augment.views(self.levels, indices, self.may_flip, g, small)
+        return (colours - self.mean) / self.std, alpha
 
     def labels(self):
         texts = [f"This is a photo of {e.name}." for e in self.classes]
@@ -213,7 +218,7 @@ def accuracy(model, data, n=512):
     """(top-1 among all names, top-1 among the true one and 19 others) on n training-like views, always the same."""
     g = torch.Generator().manual_seed(12345)
     indices = torch.randperm(len(data.classes), generator=g)[:n]
-    images = torch.cat([embed_images(model, data.pixels(part, g)) for part in indices.split(128)])
+    images = torch.cat([embed_images(model, data.pixels(part, g)[0]) for part in indices.split(128)])
     scores = images @ embed_texts(model, data.labels()).T  # [n, classes]
     own = scores.gather(1, indices.unsqueeze(1))
     others = torch.rand(n, len(data.classes), generator=g).scatter(1, indices.unsqueeze(1), 2).argsort(1)[:, :19]
@@ -290,8 +295,8 @@ def main():
                 group["lr"] = lr * max(schedule(progress), 1e-3)
 
         indices = torch.randperm(len(data.classes), generator=data.g)[: args.batch]
-        pixels = data.pixels(indices, data.g, small=0.3 * min(1, progress / 0.3))
-        images = embed_images(model, pixels, KEEP if progress < 0.85 else 1.0, data.g)
+        pixels, alpha = data.pixels(indices, data.g, small=0.2 * min(1, progress / 0.3))
+        images = embed_images(model, pixels, choose(alpha, data.g) if progress < 0.85 else None)
         texts, owners = data.sampler.draw(indices.tolist())
         loss = trained.loss(images, embed_texts(model, texts), indices, owners, model.logit_scale.exp())
         for optim in optims:
