@@ -24,11 +24,8 @@ func (h *handle) use(call string, f func(ptr uintptr) error) error {
 	return f(h.ptr)
 }
 
-// Close frees the object once the calls in flight have returned. Closing twice, or closing nil, is harmless.
+// Close frees the object once the calls in flight have returned. Closing twice is harmless.
 func (h *handle) Close() error {
-	if h == nil {
-		return nil
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ptr != 0 {
