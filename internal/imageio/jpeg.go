@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 )
 
 // jpegReader decodes baseline and progressive JPEG (ITU-T T.81) with 8-bit samples and Huffman coding. It exists because Go's
@@ -57,7 +58,7 @@ func (d *decoder) jpeg() (*Picture, error) {
 	if j.progressive {
 		j.transformAll()
 	}
-	return j.picture()
+	return j.picture(), nil
 }
 
 // segments reads the file from marker to marker.
@@ -482,7 +483,7 @@ func (j *jpegReader) transformAll() {
 }
 
 // picture puts the components together. The colours are RGB or CMYK as they are stored, or YCbCr; which, is libjpeg's guess.
-func (j *jpegReader) picture() (*Picture, error) {
+func (j *jpegReader) picture() *Picture {
 	mode := Grey
 	ycc := false
 	switch len(j.comps) {
@@ -502,14 +503,32 @@ func (j *jpegReader) picture() (*Picture, error) {
 		ycc = j.adobe && j.transform != 0
 	}
 	p := newPicture(mode, j.w, j.h)
-	n := mode.bytesPerPixel()
-	bufs := make([]byte, n*(j.w+1))
-	sums := make([]int32, j.w+1)
+	// Rows are independent of each other: large pictures are shared out.
+	workers := min(runtime.GOMAXPROCS(0), 1+j.w*j.h>>20)
+	panics := make(chan any, workers)
+	for i := range workers {
+		go func() {
+			defer func() { panics <- recover() }()
+			j.rows(p, ycc, j.h*i/workers, j.h*(i+1)/workers)
+		}()
+	}
+	for range workers {
+		if r := <-panics; r != nil {
+			panic(r) // where Decode catches it
+		}
+	}
+	return p
+}
+
+// rows makes rows from..to of the picture.
+func (j *jpegReader) rows(p *Picture, ycc bool, from, to int) {
+	n := len(j.comps)
+	bufs := make([]byte, n*j.w)
+	sums := make([]int32, j.w)
 	rows := make([][]byte, n)
-	for y := range j.h {
+	for y := from; y < to; y++ {
 		for i := range j.comps {
-			c := &j.comps[i]
-			rows[i] = c.upsampled(y, bufs[i*j.w:(i+1)*j.w], sums)
+			rows[i] = j.comps[i].upsampled(y, bufs[i*j.w:(i+1)*j.w], sums)
 		}
 		dst := p.Pix[y*j.w*n : (y+1)*j.w*n]
 		if n == 1 {
@@ -535,5 +554,4 @@ func (j *jpegReader) picture() (*Picture, error) {
 			}
 		}
 	}
-	return p, nil
 }

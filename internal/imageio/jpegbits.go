@@ -68,12 +68,15 @@ func (r *bitReader) bits(n int) int {
 	return v
 }
 
-// extended returns a value of n bits; the lower half of the range stands for negative ones (JPEG, F.2.2.1).
+// extended returns a value of n bits; those that begin with a 0 stand for negative ones (JPEG, F.2.2.1). It follows symbol, which
+// leaves enough bits.
 func (r *bitReader) extended(n int) int {
-	v := r.bits(n)
-	if n > 0 && v < 1<<(n-1) {
+	v := int(r.acc >> (64 - n))
+	if int64(r.acc) >= 0 {
 		v -= 1<<n - 1
 	}
+	r.acc <<= n
+	r.n -= n
 	return v
 }
 
@@ -134,9 +137,9 @@ func newHuffman(counts, values []byte) (*huffman, error) {
 	return h, nil
 }
 
-// symbol reads one value. A code that the table doesn't have counts as 0, as in libjpeg.
+// symbol reads one value and leaves at least 16 bits valid. A code that the table doesn't have counts as 0, as in libjpeg.
 func (r *bitReader) symbol(h *huffman) int {
-	if r.n < 16 {
+	if r.n < 32 {
 		r.fill()
 	}
 	if e := h.fast[r.acc>>(64-huffmanBits)]; e != 0 {

@@ -170,9 +170,13 @@ func yccRow(dst, ys, cbs, crs []byte, n int) {
 	ys, cbs, crs = ys[:w], cbs[:w], crs[:w]
 	for i := range w {
 		y, cb, cr := int32(ys[i]), int32(cbs[i])-128, int32(crs[i])-128
+		r := y + (fixCrR*cr+half16)>>16
+		g := y + (-fixCbG*cb-fixCrG*cr+half16)>>16
+		b := y + (fixCbB*cb+half16)>>16
+		if uint32(r|g|b) > 255 {
+			r, g, b = int32(clip8(r)), int32(clip8(g)), int32(clip8(b))
+		}
 		o := dst[n*i : n*i+3 : n*i+3]
-		o[0] = clip8(y + (fixCrR*cr+half16)>>16)
-		o[1] = clip8(y + (-fixCbG*cb-fixCrG*cr+half16)>>16)
-		o[2] = clip8(y + (fixCbB*cb+half16)>>16)
+		o[0], o[1], o[2] = byte(r), byte(g), byte(b)
 	}
 }
