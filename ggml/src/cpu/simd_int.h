@@ -21,6 +21,7 @@
  *   vw_low, vw_high   the nibbles of each byte
  *   vw_lookup         table[code] for codes < 16
  *   vp_keep           makes the compiler finish p here: left alone it adds many sums in another order, and spills them
+ *   va_pairs          16 activations as int16, k in the order 0 2 1 3 of every four: p to dst
  *   vf_store_i8       stores integral floats in -128..127 as int8
  */
 #ifndef CLIPGO_SIMD_INT_H
@@ -71,6 +72,11 @@ static inline vp vp_dot(vp p, vw w, va a, int quad) {
 }
 static inline vi vp_sum(vp p) { return _mm512_madd_epi16(p, _mm512_set1_epi16(1)); }
 static inline vw vw_pairs(vw w, int odd) { return _mm512_srai_epi16(odd ? w : _mm512_slli_epi16(w, 8), 8); }
+static inline void va_pairs(int16_t *dst, const int8_t *p) {
+    const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+    __m128i a = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)p), order);
+    _mm256_storeu_si256((__m256i *)dst, _mm256_cvtepi8_epi16(a));
+}
 static inline vi vi_dot_pairs(vi sum, vw w, const int16_t *a) {
     return _mm512_add_epi32(sum, _mm512_madd_epi16(w, vi_broadcast(a)));
 }
@@ -125,6 +131,11 @@ static inline vp vp_dot(vp p, vw w, va a, int quad) {
 }
 static inline vi vp_sum(vp p) { return _mm256_madd_epi16(p, _mm256_set1_epi16(1)); }
 static inline vw vw_pairs(vw w, int odd) { return _mm256_srai_epi16(odd ? w : _mm256_slli_epi16(w, 8), 8); }
+static inline void va_pairs(int16_t *dst, const int8_t *p) {
+    const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+    __m128i a = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)p), order);
+    _mm256_storeu_si256((__m256i *)dst, _mm256_cvtepi8_epi16(a));
+}
 static inline vi vi_dot_pairs(vi sum, vw w, const int16_t *a) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(w, vi_broadcast(a)));
 }
