@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 
 	"github.com/clipgo/clipgo/bindings"
@@ -127,7 +128,7 @@ func open(f *gguf.File, opts []Option) (*Model, error) {
 	return m, nil
 }
 
-// openEngine falls back to the interpreter where no library is to be found, unless one was asked for.
+// openEngine falls back to the interpreter where no library is to be found, unless one was named.
 func openEngine(o options) (*engine.Engine, error) {
 	o.engine.Activations = Int8PerBlock
 	if o.engine.Interpreter {
@@ -138,7 +139,7 @@ func openEngine(o options) (*engine.Engine, error) {
 	}
 	e, err := engine.Open(o.engine)
 	var missing *bindings.LoadError
-	if errors.As(err, &missing) && o.engine.Library == "" {
+	if errors.As(err, &missing) && o.engine.Library == "" && os.Getenv(bindings.EnvLibrary) == "" {
 		o.warn(fmt.Sprintf("no native engine, computing slowly in Go: %v", err))
 		o.engine.Interpreter = true
 		return openEngine(o)

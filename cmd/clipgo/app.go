@@ -27,7 +27,7 @@ var errReported = errors.New("every input failed")
 // run runs one command line and returns its exit code.
 func run(ctx context.Context, args []string, s streams) int {
 	app := newApp(s)
-	args, err := flagsFirst(app, args)
+	args, err := arrange(app, args)
 	if err == nil {
 		err = app.RunContext(ctx, args)
 	}
@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		return exitPartial
 	case errors.Is(err, errReported):
 		return exitUsage
-	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+	case ctx.Err() != nil:
 		err = errors.New("interrupted")
 	}
 	fmt.Fprintf(s.err, "clipgo: %s\n", oneLine(err))
@@ -49,7 +49,6 @@ func run(ctx context.Context, args []string, s streams) int {
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 func newApp(s streams) *cli.App {
-	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true}
 	return &cli.App{
 		Name:                      "clipgo",
 		Usage:                     "say what is in a picture, with any labels, on this machine",
@@ -57,9 +56,9 @@ func newApp(s streams) *cli.App {
 		Reader:                    s.in,
 		Writer:                    s.out,
 		ErrWriter:                 s.err,
+		CustomAppHelpTemplate:     appHelp,
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true,
-		Suggest:                   true,
 		Commands: []*cli.Command{
 			classifyCommand(s),
 			embedCommand(s),
@@ -73,63 +72,83 @@ func newApp(s streams) *cli.App {
 		// Errors are printed by run, and nothing exits before it.
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return err },
-		Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return fmt.Errorf("there is no command %q; see `clipgo --help`", c.Args().First())
-			}
-			return cli.ShowAppHelp(c)
-		},
+		Action:         func(c *cli.Context) error { return cli.ShowAppHelp(c) },
 	}
 }
 
 // newCommand fills in what all commands share.
 func newCommand(c *cli.Command) *cli.Command {
 	c.HideHelpCommand = true
-	c.OnUsageError = func(ctx *cli.Context, err error, _ bool) error {
+	c.CustomHelpTemplate = commandHelp
+	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
 		return fmt.Errorf("%s: %w; see `clipgo %s --help`", c.Name, err, c.Name)
 	}
 	return c
 }
 
-// flagsFirst moves the flags of a command line before its arguments, since package cli stops at the first argument. A
-// double dash ends the flags; a single one is an argument.
-func flagsFirst(app *cli.App, args []string) ([]string, error) {
+// arrange moves the flags of a command line before its arguments, since package cli stops at the first argument. A double
+// dash ends the flags; a single one is an argument. `help COMMAND` means `COMMAND --help`. What package cli would explain
+// less well is an error here: no such command, no such flag, no value after a flag.
+func arrange(app *cli.App, args []string) ([]string, error) {
 	if len(args) < 2 {
 		return args, nil
 	}
-	command := app.Command(args[1])
-	if command == nil {
-		return args, nil
+	name, given := args[1], args[2:]
+	if name == "help" {
+		if len(given) == 0 {
+			return []string{args[0], "--help"}, nil
+		}
+		name, given = given[0], []string{"--help"}
 	}
-	takesValue := map[string]bool{}
+	switch command := app.Command(name); {
+	case command != nil:
+		return arrangeFlags(args[0], command, given)
+	case name == "--help", name == "-h", name == "--version":
+		return []string{args[0], name}, nil
+	case strings.HasPrefix(name, "-"):
+		return nil, fmt.Errorf("%q stands where a command is expected: clipgo COMMAND [flags] [arguments]; see `clipgo --help`", name)
+	}
+	var names []string
+	for _, c := range app.Commands {
+		names = append(names, c.Name)
+	}
+	return nil, fmt.Errorf("there is no command %q, expected one of %s; see `clipgo --help`", name, strings.Join(names, ", "))
+}
+
+func arrangeFlags(program string, command *cli.Command, given []string) ([]string, error) {
+	takesValue := map[string]bool{"help": false, "h": false}
 	for _, f := range command.Flags {
 		_, isBool := f.(*cli.BoolFlag)
 		for _, name := range f.Names() {
 			takesValue[name] = !isBool
 		}
 	}
-	flags, rest := args[:2:2], []string(nil)
-	for i := 2; i < len(args); i++ {
-		arg := args[i]
+	flags, arguments := []string{program, command.Name}, []string(nil)
+	for i := 0; i < len(given); i++ {
+		arg := given[i]
 		if arg == "--" {
-			rest = append(rest, args[i+1:]...)
+			arguments = append(arguments, given[i+1:]...)
 			break
 		}
 		if len(arg) < 2 || arg[0] != '-' {
-			rest = append(rest, arg)
+			arguments = append(arguments, arg)
 			continue
 		}
+		name, _, hasValue := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
+		needsValue, known := takesValue[name]
+		if !known {
+			return nil, fmt.Errorf("%s: there is no flag %q; see `clipgo %s --help` (an argument that begins with a dash comes after --)",
+				command.Name, arg, command.Name)
+		}
 		flags = append(flags, arg)
-		name := strings.TrimLeft(arg, "-")
-		if takesValue[name] {
-			if i+1 == len(args) {
-				return nil, fmt.Errorf("%s: %s needs a value", command.Name, arg)
+		if needsValue && !hasValue {
+			if i++; i == len(given) {
+				return nil, fmt.Errorf("%s: %s needs a value; see `clipgo %s --help`", command.Name, arg, command.Name)
 			}
-			i++
-			flags = append(flags, args[i])
+			flags = append(flags, given[i])
 		}
 	}
-	return append(append(flags, "--"), rest...), nil
+	return append(append(flags, "--"), arguments...), nil
 }
 
 // warn prints a warning as one line.

@@ -22,15 +22,23 @@ func classifyCommand(s streams) *cli.Command {
 		Name:      "classify",
 		Usage:     "score labels for pictures, best first",
 		ArgsUsage: "IMAGE|FOLDER|URL|data:URI|- ...",
+		Description: `Labels are words or phrases of your own. A folder is searched with its subfolders; - is the standard input.
+
+Examples:
+  clipgo classify -l cat -l dog photo.jpg
+  clipgo classify --labels-file animals.txt --top 3 --csv pictures/ >animals.csv
+  curl -s https://example.org/cat.jpg | clipgo classify --labels cat,dog --json -
+
+Exit status: 0 all pictures done, 1 some of them failed, 2 nothing done.`,
 		Flags: modelFlags(
 			&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "a `LABEL`; may be repeated"},
-			&cli.StringFlag{Name: "labels", Usage: "labels separated by commas"},
+			&cli.StringFlag{Name: "labels", Usage: "labels separated by commas: `A,B,C`"},
 			&cli.StringFlag{Name: "labels-file", Usage: "`FILE` with a label on each line"},
-			&cli.StringSliceFlag{Name: "template", Usage: "prompt with one {} for the label; may be repeated, which averages (default: the model's, mostly \"This is a photo of {}.\")"},
-			&cli.IntFlag{Name: "top", Usage: "print only the `N` best"},
+			&cli.StringSliceFlag{Name: "template", Usage: "`TEXT` with one {} for the label (default: the model's own);\n\tmay be repeated, which averages"},
+			&cli.IntFlag{Name: "top", Usage: "print only the `N` best labels"},
 			&cli.BoolFlag{Name: "logits", Usage: "also print the logits, scale and bias included"},
-			&cli.BoolFlag{Name: "json", Usage: "print transformers' list; a list of lists for several pictures, null for one that failed"},
-			&cli.BoolFlag{Name: "jsonl", Usage: "print a JSON object on a line for each picture, as it is done"},
+			&cli.BoolFlag{Name: "json", Usage: "print a list of scores and labels; for several pictures\n\ta list of such lists, with null for one that failed"},
+			&cli.BoolFlag{Name: "jsonl", Usage: "print a line with a JSON object for each picture, as it is done"},
 			&cli.BoolFlag{Name: "csv", Usage: "print comma-separated values: image, label, score"},
 		),
 		Action: func(c *cli.Context) error { return classify(c, s) },
@@ -64,8 +72,9 @@ func classify(c *cli.Context, s streams) error {
 	}
 	classifier, err := m.NewClassifier(c.Context, labels, options...)
 	if err != nil {
-		return err
+		return fmt.Errorf("classify: %w", err)
 	}
+	announceDemo(c, s)
 	return forEach(c, s, m.EncodeEach, pictures, printer, func(i int, embedding []float32) error {
 		predictions, err := classifier.Score(embedding)
 		if err != nil {
@@ -91,7 +100,7 @@ type encodeEach func(ctx context.Context, n int, load func(ctx context.Context, 
 // forEach embeds pictures, reports those that fail, and draws progress. done gets each embedding.
 func forEach(c *cli.Context, s streams, each encodeEach, pictures []picture, printer resultPrinter,
 	done func(i int, embedding []float32) error) error {
-	load, err := loader(s, pictures)
+	load, err := loader(c.Context, s, pictures)
 	if err != nil {
 		return err
 	}
@@ -235,11 +244,11 @@ func (p *jsonPrinter) item(i int, list []entry) error {
 	if p.several {
 		p.w.WriteString(map[bool]string{true: "[", false: ",\n"}[i == 0])
 	}
-	p.w.Write(b)
 	if !p.several {
-		p.w.WriteByte('\n')
+		b = append(b, '\n')
 	}
-	return nil
+	_, err = p.w.Write(b)
+	return err
 }
 
 func (p *jsonPrinter) finish() error {
@@ -329,7 +338,7 @@ func (p *tablePrinter) predictions(i int, list []clipgo.Prediction) error {
 		if p.printed {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintln(w, p.pictures[i].name)
+		fmt.Fprintln(w, shortName(p.pictures[i].name))
 	}
 	p.printed = true
 	labelWidth := 0
@@ -337,7 +346,11 @@ func (p *tablePrinter) predictions(i int, list []clipgo.Prediction) error {
 		labelWidth = max(labelWidth, utf8.RuneCountInString(x.Label))
 	}
 	columns, _, terminal := terminalSize(p.w)
-	barWidth := max(0, min(40, columns-min(labelWidth, 60)-24))
+	taken := labelWidth + 13 // beside the bar: score, gaps, and a column that stays free
+	if p.logits {
+		taken += 11
+	}
+	barWidth := max(0, min(40, columns-taken))
 	for _, x := range list {
 		fmt.Fprintf(w, "%7.3f%%  ", 100*x.Score)
 		if p.logits {

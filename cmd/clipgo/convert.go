@@ -16,9 +16,15 @@ func convertCommand(s streams) *cli.Command {
 		Name:      "convert",
 		Usage:     "make a GGUF file of a Hugging Face checkpoint",
 		ArgsUsage: "FOLDER",
+		Description: `FOLDER is what transformers' save_pretrained writes and what the Hub shows: config.json, preprocessor_config.json,
+model.safetensors (or its shards and their index), tokenizer.json (or vocab.json and merges.txt).
+
+Examples:
+  clipgo convert clip-vit-base-patch32/
+  clipgo convert clip-vit-base-patch32/ --type Q8_0 -o clip.gguf`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: the folder's name and the type)"},
-			&cli.StringFlag{Name: "type", Value: "F16", Usage: "of the matrices: F32, F16, BF16, Q8_0, Q4_0, ..."},
+			&cli.StringFlag{Name: "type", Value: "F16", Usage: "`TYPE` of the matrices (default: F16), one of\n\t" + typeNames("\n\t")},
 			&cli.BoolFlag{Name: "text-only", Usage: "leave the image tower out"},
 			&cli.BoolFlag{Name: "vision-only", Usage: "leave the text tower out"},
 		},
@@ -28,7 +34,7 @@ func convertCommand(s streams) *cli.Command {
 
 func convertAction(c *cli.Context, s streams) error {
 	if c.NArg() != 1 {
-		return fmt.Errorf("convert: %d folders, expected one", c.NArg())
+		return fmt.Errorf("convert: %d folders, expected one; see `clipgo convert --help`", c.NArg())
 	}
 	source, out := c.Args().First(), c.String("output")
 	if out == "" {

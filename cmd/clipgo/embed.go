@@ -11,11 +11,15 @@ import (
 
 func embedCommand(s streams) *cli.Command {
 	return newCommand(&cli.Command{
-		Name:      "embed",
-		Usage:     "print the embeddings of pictures and texts",
-		ArgsUsage: " ",
+		Name:  "embed",
+		Usage: "print the embeddings of pictures and texts",
+		Description: `Without --json each embedding is a line of values separated by tabs: image or text, its quoted name, the numbers.
+
+Examples:
+  clipgo embed --image cat.jpg --image pictures/ --json >embeddings.json
+  clipgo embed --text "a photo of a cat"`,
 		Flags: modelFlags(
-			&cli.StringSliceFlag{Name: "image", Aliases: []string{"i"}, Usage: "a picture: `FILE`, folder, address, data: URI or -; may be repeated"},
+			&cli.StringSliceFlag{Name: "image", Aliases: []string{"i"}, Usage: "a `PICTURE`: file, folder, address, data: URI or -; may be repeated"},
 			&cli.StringSliceFlag{Name: "text", Usage: "a `TEXT`, taken as it is; may be repeated"},
 			&cli.BoolFlag{Name: "raw", Usage: "as the tower gives them, not divided by their length"},
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
@@ -38,6 +42,7 @@ func embed(c *cli.Context, s streams) error {
 		return err
 	}
 	defer m.Close()
+	announceDemo(c, s)
 	p := &embedPrinter{w: bufio.NewWriter(s.out), json: c.Bool("json"), dimension: m.Info().Dimension, pictures: pictures}
 	p.start(m.Info().Name)
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"math"
@@ -17,6 +18,9 @@ func inspectCommand(s streams) *cli.Command {
 		Name:      "inspect",
 		Usage:     "print what a GGUF file holds",
 		ArgsUsage: "FILE",
+		Description: `Examples:
+  clipgo inspect model.gguf
+  clipgo inspect --tensors --json model.gguf`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 			&cli.BoolFlag{Name: "tensors", Usage: "list the tensors too"},
@@ -60,7 +64,7 @@ type programEntry struct {
 
 func inspect(c *cli.Context, s streams) error {
 	if c.NArg() != 1 {
-		return fmt.Errorf("inspect: %d files, expected one", c.NArg())
+		return fmt.Errorf("inspect: %d files, expected one; see `clipgo inspect --help`", c.NArg())
 	}
 	path := c.Args().First()
 	f, err := gguf.Open(path)
@@ -197,7 +201,8 @@ func first[T any](v []T, most int) (n int, list []any) {
 	return len(v), list
 }
 
-func printInspection(w io.Writer, x *inspection) error {
+func printInspection(out io.Writer, x *inspection) error {
+	w := bufio.NewWriter(out)
 	fmt.Fprintf(w, "%s: GGUF version %d, %s, %s parameters\n", x.File, x.Version, byteSize(x.Size), thousands(x.Elements))
 	width := 0
 	for _, kv := range x.Metadata {
@@ -212,7 +217,7 @@ func printInspection(w io.Writer, x *inspection) error {
 	for _, p := range x.Programs {
 		fmt.Fprintf(w, "\n%s tower:\n%s", p.Tower, p.Text)
 	}
-	return nil
+	return w.Flush()
 }
 
 // thousands groups the digits of n.

@@ -11,7 +11,9 @@ import (
 )
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of its write, which run takes for an end
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal doesn't wait for anything
 	code := run(ctx, os.Args, streams{os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(code)

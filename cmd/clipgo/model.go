@@ -3,20 +3,23 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/clipgo/clipgo"
+	"github.com/clipgo/clipgo/bindings"
+	"github.com/clipgo/clipgo/gguf"
 )
 
 // modelFlags are the flags of every command that computes.
 func modelFlags(more ...cli.Flag) []cli.Flag {
 	return append(more,
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, EnvVars: []string{"CLIPGO_MODEL"}, Usage: "GGUF `FILE` of the model (default: the demo model inside)"},
-		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "threads that compute (default: the processors of this process)"},
-		&cli.StringFlag{Name: "activations", Value: "int8", Usage: "with quantised weights: int8, int8-row or float32; with F16 and BF16 weights also bfloat16"},
-		&cli.StringFlag{Name: "isa", Usage: "force an instruction set; `clipgo version` lists them"},
+		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "`N` threads compute (default: one for each processor)"},
+		&cli.StringFlag{Name: "activations", Value: "int8", Usage: "`KIND` of left sides of products: int8 (default), int8-row or float32\n\twith quantised weights; bfloat16 also with F16 and BF16 ones"},
+		&cli.StringFlag{Name: "isa", Usage: "force the instruction set `NAME`; clipgo version lists them"},
 		&cli.BoolFlag{Name: "interpreter", Usage: "compute slowly in Go, without the native engine"},
 		&cli.BoolFlag{Name: "strict", Usage: "a text longer than the model's context is an error"},
 	)
@@ -50,14 +53,36 @@ func openModel(c *cli.Context, s streams) (*clipgo.Model, error) {
 	if c.Bool("strict") {
 		options = append(options, clipgo.WithStrict())
 	}
-	path := c.String("model")
-	if path == "" {
-		s.warn("no --model: using the demo model, which knows emoji and little else")
-		return clipgo.OpenDemo(options...)
-	}
-	m, err := clipgo.Open(path, options...)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("model %s: no such file; make one with `clipgo convert`, or leave --model out for the demo model", path)
+	m, err := open(c.String("model"), options)
+	var missing *bindings.LoadError
+	if errors.As(err, &missing) {
+		err = fmt.Errorf("%w, or leave the variable out for the engine of this program, or compute slowly without one: --interpreter", err)
 	}
 	return m, err
+}
+
+// open opens a file, or the demo model without one. Errors say what to do.
+func open(path string, options []clipgo.Option) (*clipgo.Model, error) {
+	if path == "" {
+		return clipgo.OpenDemo(options...)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("model %s: this is a folder, expected a GGUF file; make one with `clipgo convert %s`", path, path)
+	}
+	m, err := clipgo.Open(path, options...)
+	var broken *gguf.FormatError
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(*bindings.LoadError)):
+		return nil, fmt.Errorf("model %s: no such file; make one with `clipgo convert`, or leave --model out for the demo model", path)
+	case errors.As(err, &broken):
+		return nil, fmt.Errorf("model %w; copy the file again, or make it with `clipgo convert`", err)
+	}
+	return m, err
+}
+
+// announceDemo says that nobody chose the model, once it is clear that it will be used.
+func announceDemo(c *cli.Context, s streams) {
+	if c.String("model") == "" {
+		s.warn("no --model: using the demo model, which knows emoji and little else")
+	}
 }

@@ -16,6 +16,8 @@ func preprocessCommand(s streams) *cli.Command {
 		Name:      "preprocess",
 		Usage:     "write the pixel values that the model is given for a picture",
 		ArgsUsage: "IMAGE",
+		Description: `Example:
+  clipgo preprocess cat.jpg -o pixels.npy`,
 		Flags: modelFlags(
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write, in NumPy's format: float32 [1, 3, height, width]"},
 		),
@@ -25,13 +27,13 @@ func preprocessCommand(s streams) *cli.Command {
 
 func preprocess(c *cli.Context, s streams) error {
 	if c.NArg() != 1 {
-		return fmt.Errorf("preprocess: %d pictures, expected one", c.NArg())
+		return fmt.Errorf("preprocess: %d pictures, expected one; see `clipgo preprocess --help`", c.NArg())
 	}
 	out := c.String("output")
 	if out == "" {
 		return errors.New("preprocess: no output: give -o FILE.npy")
 	}
-	load, err := loader(s, []picture{{name: c.Args().First()}})
+	load, err := loader(c.Context, s, []picture{{name: c.Args().First()}})
 	if err != nil {
 		return err
 	}
@@ -44,13 +46,14 @@ func preprocess(c *cli.Context, s streams) error {
 		return err
 	}
 	defer m.Close()
+	announceDemo(c, s)
 	pixels, err := m.Processor().Pixels(image)
 	if err != nil {
 		return err
 	}
 	err = atomicfile.Write(out, func(w io.Writer) error { return npy.WriteFloat32(w, pixels.Shape, pixels.Values) })
 	if err != nil {
-		return fmt.Errorf("preprocess: %w", err)
+		return fmt.Errorf("preprocess: writing %s: %w", out, withoutPath(err))
 	}
 	return nil
 }

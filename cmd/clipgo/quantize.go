@@ -19,11 +19,15 @@ func quantizeCommand(s streams) *cli.Command {
 		Name:      "quantize",
 		Usage:     "make a GGUF file smaller",
 		ArgsUsage: "IN.gguf [OUT.gguf] TYPE",
-		Description: "TYPE is one of " + strings.Join(quantize.Names(), ", ") + "; Q3_K, Q4_K and Q5_K mean their _M.\n" +
-			"With --target-size it may be left out.",
+		Description: "TYPE is one of\n" + typeNames("\n") + ";\n" +
+			"Q3_K, Q4_K and Q5_K mean their _M. With --target-size TYPE may be left out.\n" + `Without OUT.gguf the output lies beside the input, with the type in its name.
+
+Examples:
+  clipgo quantize clip.gguf Q8_0
+  clipgo quantize clip.gguf small.gguf --target-size 60M`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "pure", Usage: "every tensor that is quantised gets TYPE itself, whatever its mix says"},
-			&cli.StringSliceFlag{Name: "tensor-type", Usage: "`PATTERN=TYPE`: tensors whose name the regular expression matches; may be repeated"},
+			&cli.StringSliceFlag{Name: "tensor-type", Usage: "`PATTERN=TYPE` for tensors whose name the regular expression matches;\n\tmay be repeated"},
 			&cli.BoolFlag{Name: "allow-requantize", Usage: "take a file that is quantised already, and lose twice"},
 			&cli.StringFlag{Name: "imatrix", Usage: "`FILE` with the importance of each column"},
 			&cli.StringFlag{Name: "target-size", Usage: "the best mix of types whose file has at most `SIZE` bytes, such as 60M"},
@@ -31,6 +35,13 @@ func quantizeCommand(s streams) *cli.Command {
 		},
 		Action: func(c *cli.Context) error { return quantizeAction(c, s) },
 	})
+}
+
+// typeNames lists the types on two lines.
+func typeNames(newline string) string {
+	names := quantize.Names()
+	half := len(names) / 2
+	return strings.Join(names[:half], ", ") + "," + newline + strings.Join(names[half:], ", ")
 }
 
 func quantizeAction(c *cli.Context, s streams) error {

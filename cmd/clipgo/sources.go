@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -77,23 +78,57 @@ func walk(dir string) []picture {
 	return found
 }
 
+// shortName is a picture's name for people: a data: URI can be megabytes long.
+func shortName(name string) string {
+	if len(name) <= 200 {
+		return name
+	}
+	return strings.ToValidUTF8(name[:64], "") + "..."
+}
+
+// withoutPath drops the name of a file that an error of package os begins with; the message names it already.
+func withoutPath(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// readStdin reads a picture. A read that waits for a person can't be interrupted, but it can be left behind.
+func readStdin(ctx context.Context, s streams) ([]byte, error) {
+	const limit = 256 << 20
+	var data []byte
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		data, err = io.ReadAll(io.LimitReader(s.in, limit+1))
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if err == nil && len(data) > limit {
+		err = fmt.Errorf("more than %d bytes", limit)
+	}
+	if err == nil && len(data) == 0 {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading a picture from the standard input: %w", err)
+	}
+	return data, nil
+}
+
 // loader loads pictures for a command; "-" is the standard input, which can be read once.
-func loader(s streams, pictures []picture) (func(ctx context.Context, i int) (*clipgo.Image, error), error) {
+func loader(ctx context.Context, s streams, pictures []picture) (func(ctx context.Context, i int) (*clipgo.Image, error), error) {
 	var stdin []byte
-	for _, p := range pictures {
-		if p.name != "-" || stdin != nil {
-			continue
-		}
-		const limit = 256 << 20
+	if slices.ContainsFunc(pictures, func(p picture) bool { return p.name == "-" }) {
 		var err error
-		if stdin, err = io.ReadAll(io.LimitReader(s.in, limit+1)); err != nil {
-			return nil, fmt.Errorf("reading a picture from the standard input: %w", err)
-		}
-		if len(stdin) > limit {
-			return nil, fmt.Errorf("reading a picture from the standard input: more than %d bytes", limit)
-		}
-		if len(stdin) == 0 {
-			return nil, errors.New("reading a picture from the standard input: it is empty")
+		if stdin, err = readStdin(ctx, s); err != nil {
+			return nil, err
 		}
 	}
 	return func(ctx context.Context, i int) (*clipgo.Image, error) {

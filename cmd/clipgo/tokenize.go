@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 
@@ -12,6 +13,10 @@ func tokenizeCommand(s streams) *cli.Command {
 		Name:      "tokenize",
 		Usage:     "print the tokens of texts, as the model is given them",
 		ArgsUsage: "TEXT ...",
+		Description: `Start and end tokens are included, padding is not. A text longer than the model's context is cut, with a warning.
+
+Example:
+  clipgo tokenize --json "a photo of a cat"`,
 		Flags: modelFlags(
 			&cli.BoolFlag{Name: "json", Usage: "print a JSON list"},
 		),
@@ -28,6 +33,7 @@ func tokenize(c *cli.Context, s streams) error {
 		return err
 	}
 	defer m.Close()
+	announceDemo(c, s)
 	type item struct {
 		Text   string   `json:"text"`
 		IDs    []int32  `json:"ids"`
@@ -49,14 +55,15 @@ func tokenize(c *cli.Context, s streams) error {
 		_, err = fmt.Fprintf(s.out, "%s\n", b)
 		return err
 	}
+	w := bufio.NewWriter(s.out)
 	for i, it := range items {
 		if i > 0 {
-			fmt.Fprintln(s.out)
+			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(s.out, "%s\n", it.Text)
+		fmt.Fprintf(w, "%s\n", it.Text)
 		for j, id := range it.IDs {
-			fmt.Fprintf(s.out, "%8d  %s\n", id, it.Tokens[j])
+			fmt.Fprintf(w, "%8d  %s\n", id, it.Tokens[j])
 		}
 	}
-	return nil
+	return w.Flush()
 }

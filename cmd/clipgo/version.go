@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
 
@@ -28,6 +29,9 @@ func versionCommand(s streams) *cli.Command {
 			}
 			fmt.Fprintf(s.out, "clipgo %s\n%s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			library, err := bindings.Open("")
+			if err != nil && os.Getenv(bindings.EnvLibrary) != "" {
+				return err
+			}
 			if err != nil {
 				fmt.Fprintf(s.out, "engine: Go interpreter (%s)\n", oneLine(err))
 				return nil
