@@ -20,10 +20,10 @@ type golden struct {
 	failed       bool
 }
 
-// goldens reads what Pillow made of the shared pictures (tools/image-goldens/decode.py).
-func goldens(t *testing.T) []golden {
+// goldens reads a table of what Pillow made of some files (tools/image-goldens/decode.py).
+func goldens(t testing.TB, table string) []golden {
 	t.Helper()
-	text, err := os.ReadFile("testdata/pillow.tsv")
+	text, err := os.ReadFile(table)
 	require.NoError(t, err)
 	var out []golden
 	for line := range strings.Lines(string(text)) {
@@ -62,8 +62,16 @@ var refusedHere = map[string]string{
 }
 
 func TestDecodeEqualsPillow(t *testing.T) {
-	root := testutil.Shared(t, "data")
-	for _, g := range goldens(t) {
+	compare(t, testutil.Shared(t, "data"), "testdata/pillow.tsv")
+}
+
+// TestDecodeSamples is the same for the pictures in the repository.
+func TestDecodeSamples(t *testing.T) {
+	compare(t, "testdata", "testdata/samples.tsv")
+}
+
+func compare(t *testing.T, root, table string) {
+	for _, g := range goldens(t, table) {
 		data, err := os.ReadFile(root + "/" + g.path)
 		require.NoError(t, err)
 		p, err := Decode(data, Options{})
@@ -81,6 +89,8 @@ func TestDecodeEqualsPillow(t *testing.T) {
 			t.Errorf("%s: %d x %d, Pillow %d x %d", g.path, p.W, p.H, g.w, g.h)
 		case digest(p.ToRGB().Pix) != g.rgb:
 			t.Errorf("%s (%s %s): RGB differs; our mode is %s", g.path, g.format, g.mode, p.Mode)
+		case g.mode == "I": // Pillow's 32-bit grey, of which 16 bits are used
+			require.Equal(t, Grey16, p.Mode, g.path)
 		case p.Mode != g.mode:
 			t.Errorf("%s (%s): mode %s, Pillow %s", g.path, g.format, p.Mode, g.mode)
 		case digest(p.Pix) != g.own:

@@ -42,7 +42,7 @@ def row(path):
 def main():
     warnings.simplefilter("ignore")
     root = sys.argv[1]
-    for folder in FOLDERS:
+    for folder in sys.argv[2:] or FOLDERS:
         for where, subs, names in os.walk(os.path.join(root, folder)):
             subs.sort()
             for name in sorted(names):
