@@ -13,6 +13,9 @@ endif
 EMBEDDED := bindings/embed/$(LIBRARY)
 RELEASE  := $(BUILD)/release
 
+# QUIET LOG COMMAND: runs the command with its output in the log, which is printed if it fails.
+QUIET := sh -c 'log=$$1; shift; MAKEFLAGS= "$$@" >"$$log" 2>&1 || { cat "$$log"; exit 1; }' quiet
+
 .PHONY: all build demo test setup library check race asan tsan aarch64 format fuzz bench clean
 
 all: build
@@ -23,13 +26,15 @@ demo: build
 
 ## build: one binary, bin/clipgo, with the native library inside
 build: library
-	@mkdir -p bindings/embed && cmp -s $(RELEASE)/$(LIBRARY) $(EMBEDDED) || cp $(RELEASE)/$(LIBRARY) $(EMBEDDED)
-	CGO_ENABLED=0 $(GO) build -trimpath -tags clipgo_embed -ldflags "-s -w" -o bin/clipgo ./cmd/clipgo
+	@mkdir -p bindings/embed
+	@cmp -s $(RELEASE)/$(LIBRARY) $(EMBEDDED) || cp $(RELEASE)/$(LIBRARY) $(EMBEDDED)
+	@CGO_ENABLED=0 $(GO) build -trimpath -tags clipgo_embed -ldflags "-s -w" -o bin/clipgo ./cmd/clipgo
 
 ## library: the C engine
 library: setup
-	@cmake --preset release >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; exit 1; }
-	@cmake --build --preset release -j
+	@$(QUIET) $(BUILD)/configure.log cmake --preset release
+	@echo "building the engine (a few minutes the first time)" >&2
+	@$(QUIET) $(BUILD)/build.log cmake --build --preset release -j 4
 
 ## test: every test, in C and in Go
 test: build
@@ -53,14 +58,14 @@ race: library
 ## asan, tsan: the C tests under sanitizers
 asan tsan: setup
 	cmake --preset $@
-	cmake --build --preset $@ -j
+	cmake --build --preset $@ -j 4
 	ctest --test-dir $(BUILD)/$@ --output-on-failure
 
 ## aarch64: the C tests for 64-bit Arm, under qemu
 aarch64: setup
 	@tools/setup.sh aarch64
 	cmake --preset aarch64
-	cmake --build --preset aarch64 -j
+	cmake --build --preset aarch64 -j 4
 	ctest --test-dir $(BUILD)/aarch64 --output-on-failure
 
 format:

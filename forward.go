@@ -106,8 +106,12 @@ func (m *Model) forwardPixels(ctx context.Context, p *Pixels) ([][]float32, erro
 		return nil, err
 	}
 	var all [][]float32
-	for at := 0; at < p.Shape[0]; at += imageBatch {
-		n := min(imageBatch, p.Shape[0]-at)
+	batch := imageBatch
+	if v.Conv != nil {
+		batch = 1 // a picture has tens of thousands of rows
+	}
+	for at := 0; at < p.Shape[0]; at += batch {
+		n := min(batch, p.Shape[0]-at)
 		rows, inputs, err := m.imageInputs(p, at, n)
 		if err != nil {
 			return nil, err
@@ -116,7 +120,7 @@ func (m *Model) forwardPixels(ctx context.Context, p *Pixels) ([][]float32, erro
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, split(out, n)...)
+		all = append(all, split(out[0], n)...)
 	}
 	return all, nil
 }
@@ -212,7 +216,7 @@ func runTexts(ctx context.Context, tower *engine.Runner, rows []textRow, all [][
 	if err != nil {
 		return err
 	}
-	for i, e := range split(out, len(rows)) {
+	for i, e := range split(out[0], len(rows)) {
 		all[rows[i].at] = e
 	}
 	return nil

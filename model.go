@@ -32,6 +32,8 @@ type Model struct {
 	pixelsOnce    lazy[preprocess.Spec]
 	positionTable lazy[[]float32] // NaFlex: [side*side, width]
 
+	observedImage, observedText lazy[*observed]
+
 	mu     sync.RWMutex // held for reading by calls in progress
 	closed bool
 }
@@ -173,7 +175,7 @@ func (m *Model) Close() error {
 			all = append(all, r.Close())
 		}
 	}
-	all = append(all, m.engine.Close(), m.file.Close())
+	all = append(all, m.observedImage.value.close(), m.observedText.value.close(), m.engine.Close(), m.file.Close())
 	return errors.Join(all...)
 }
 

@@ -66,6 +66,7 @@ func newApp(s streams) *cli.App {
 			preprocessCommand(s),
 			convertCommand(s),
 			quantizeCommand(s),
+			imatrixCommand(s),
 			inspectCommand(s),
 			versionCommand(s),
 		},

@@ -112,8 +112,8 @@ func (e *Engine) Prepare(f *gguf.File, p *program.Program) (*Runner, error) {
 	return &Runner{program: p, machine: m, turn: make(chan struct{}, 1)}, nil
 }
 
-// Run runs the program once and returns its only output, [batch, rows of the output, width].
-func (r *Runner) Run(ctx context.Context, batch, rows int, inputs ...Input) ([]float32, error) {
+// Run runs the program once and returns its outputs in the order of the program's values, each [batch, rows, width].
+func (r *Runner) Run(ctx context.Context, batch, rows int, inputs ...Input) ([][]float32, error) {
 	select {
 	case r.turn <- struct{}{}:
 		defer func() { <-r.turn }()
@@ -123,12 +123,19 @@ func (r *Runner) Run(ctx context.Context, batch, rows int, inputs ...Input) ([]f
 	if err := r.fill(batch, rows, inputs); err != nil {
 		return nil, err
 	}
-	_, size := r.program.Layout(program.Output, batch, rows)
+	offsets, size := r.program.Layout(program.Output, batch, rows)
 	r.out = grow(r.out, size/4)
 	if err := r.machine.run(ctx, batch, rows, asBytes(r.in), asBytes(r.out)); err != nil {
 		return nil, err
 	}
-	return append([]float32(nil), r.out...), nil
+	var outputs [][]float32
+	for _, v := range r.program.Values {
+		if v.Role == program.Output {
+			at := offsets[len(outputs)] / 4
+			outputs = append(outputs, append([]float32(nil), r.out[at:at+batch*v.Rows.At(rows)*v.Width]...))
+		}
+	}
+	return outputs, nil
 }
 
 // fill lays the inputs out.
