@@ -52,6 +52,9 @@ func makePlan(src *source, policy *quantize.Policy) ([]planned, error) {
 				return nil, src.missing(name)
 			}
 			used[other.Name] = true
+			if err := checkSource(other, reversed(t.Beside)); err != nil {
+				return nil, err
+			}
 			p.others = append(p.others, other)
 		}
 		p.typ, p.fallback = policy.TypeFor(t.Name, t.Dims)
@@ -85,25 +88,36 @@ func (s *source) missing(name string) error {
 
 // check compares the source's shape with the one that the hyper-parameters ask for.
 func (p *planned) check() error {
-	// The source has the row length last; sizes of 1 carry no meaning.
-	have, want := squeeze(p.from.Shape), make([]uint64, 0, len(p.Tensor.From))
-	for i := len(p.Tensor.From) - 1; i >= 0; i-- {
-		want = append(want, p.Tensor.From[i])
+	want := reversed(p.Tensor.From)
+	if p.Head {
+		// Any number of rows will do.
+		want = []uint64{p.from.Elements() / max(p.Dims[0], 1), p.Dims[0]}
 	}
-	if want = squeeze(want); p.Head {
-		// Any number of rows will do; the first dimension says how many, unless it is one and was squeezed away.
-		want = squeeze(append([]uint64{p.from.Elements() / max(p.Dims[0], 1)}, p.Dims[0]))
-	}
-	if !slices.Equal(have, want) {
-		return fmt.Errorf("%s: tensor %q has shape %v, expected %v from the configuration", p.from.File, p.from.Name, p.from.Shape, want)
-	}
-	if !p.from.DType.Float() {
-		return fmt.Errorf("%s: tensor %q has elements of %s, expected F16, BF16, F32 or F64", p.from.File, p.from.Name, p.from.DType)
+	if err := checkSource(p.from, want); err != nil {
+		return err
 	}
 	if p.Of > 0 {
 		p.first = p.from.Elements() / uint64(p.Of) * uint64(p.Part)
 	}
 	p.first += uint64(p.Skip) * p.Dims[0]
+	return nil
+}
+
+// reversed turns dimensions, row length first, into a shape, row length last.
+func reversed(dims []uint64) []uint64 {
+	shape := slices.Clone(dims)
+	slices.Reverse(shape)
+	return shape
+}
+
+// checkSource compares a tensor's shape with the one wanted, where sizes of 1 carry no meaning.
+func checkSource(t *checkpoint.Tensor, want []uint64) error {
+	if want = squeeze(want); !slices.Equal(squeeze(t.Shape), want) {
+		return fmt.Errorf("%s: tensor %q has shape %v, expected %v from the configuration", t.File, t.Name, t.Shape, want)
+	}
+	if !t.DType.Float() {
+		return fmt.Errorf("%s: tensor %q has elements of %s, expected F16, BF16, F32 or F64", t.File, t.Name, t.DType)
+	}
 	return nil
 }
 

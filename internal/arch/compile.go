@@ -246,6 +246,13 @@ func (m *Model) ImageProgram(f *gguf.File) (*program.Program, error) {
 		return nil, fmt.Errorf("%s: the file has no image tower", f.Name())
 	}
 	c := newCompiler(f, "v.", &v.Tower)
+	if v.Conv != nil {
+		x := c.convolutions(v)
+		if c.err != nil {
+			return nil, c.err
+		}
+		return c.finish(c.Select(x, program.SelectMean, 0, program.None, 0))
+	}
 	x, lengths := c.patches(v)
 	m1 := mask{program.MaskNone, lengths}
 	if c.has("v.pre_ln.weight") {

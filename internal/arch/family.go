@@ -70,11 +70,12 @@ type Row struct {
 	Part, Of, Skip int
 	Head           bool
 
-	// Make, if not nil, computes the tensor from the source, whose dimensions are From, and the sources named in With, which
-	// may have any shape; all are read whole.
-	Make func(x ...[]float32) []float32
-	From string // dimensions of the source where they are not Dims
-	With string
+	// Make, if not nil, computes the tensor from the source, whose dimensions are From, and the sources named in With, whose
+	// dimensions are WithDims; all are read whole.
+	Make     func(x ...[]float32) []float32
+	From     string // dimensions of the source where they are not Dims
+	With     string
+	WithDims string
 }
 
 // Tensor is a Row made concrete.
@@ -85,6 +86,7 @@ type Tensor struct {
 	Name    string
 	Dims    []uint64
 	From    []uint64 // dimensions that the source must have
+	Beside  []uint64 // dimensions that the others must have
 }
 
 // Tensors expands the tables of a model's towers. A tensor that both towers use is listed once.
@@ -120,6 +122,7 @@ func (table *Table) expand(row Row, n int) Tensor {
 		Others:  strings.Fields(number(row.With)),
 		Name:    number(row.Name),
 		Dims:    table.dims(row.Dims),
+		Beside:  table.dims(row.WithDims),
 	}
 	t.From = t.Dims
 	if row.From != "" {
@@ -173,7 +176,7 @@ func matchNumbered(pattern, name string) bool {
 }
 
 // families are all that can be read.
-var families = byType(clipFamily, siglipFamily, siglip2Family, metaclip2Family, chineseCLIPFamily, altCLIPFamily, blipFamily,
+var families = byType(alignFamily, clipFamily, siglipFamily, siglip2Family, metaclip2Family, chineseCLIPFamily, altCLIPFamily, blipFamily,
 	blip2Family, clipSegFamily, tipsv2Family)
 
 func byType(all ...*Family) map[string]*Family {

@@ -25,6 +25,7 @@ type visitor interface {
 	bool(key string, p *bool)
 	string(key string, p *string)
 	act(key string, p *program.Activation)
+	ints(key string, list []int) // required, of this length
 }
 
 func (t *Tower) visit(prefix string, v visitor) {
@@ -40,8 +41,14 @@ func (t *Tower) visit(prefix string, v visitor) {
 }
 
 func (x *Vision) visit(v visitor) {
-	x.Tower.visit(visionKey, v)
 	v.int(visionKey+"image_size", &x.Image, true)
+	convolutional := x.Conv != nil
+	v.bool(visionKey+"convolutional", &convolutional)
+	if convolutional {
+		x.visitConv(v)
+		return
+	}
+	x.Tower.visit(visionKey, v)
 	v.int(visionKey+"patch_size", &x.Patch, true)
 	v.int(visionKey+"register_count", &x.Registers, false)
 	v.bool(visionKey+"norm_twice", &x.NormTwice)
@@ -111,6 +118,14 @@ func (w *writer) string(key string, p *string) {
 	if *p != "" {
 		w.set(key, *p)
 	}
+}
+
+func (w *writer) ints(key string, list []int) {
+	out := make([]uint32, len(list))
+	for i := range list {
+		out[i] = uint32(list[i]) // validated: not negative
+	}
+	w.set(key, out)
 }
 
 func (w *writer) act(key string, p *program.Activation) { w.set(key, activationName(*p)) }
@@ -188,6 +203,25 @@ func (r *reader) act(key string, p *program.Activation) {
 		r.err = fmt.Errorf("%s: %s: %w", r.f.Name(), key, err)
 	}
 	*p = a
+}
+
+func (r *reader) ints(key string, list []int) {
+	if r.err != nil {
+		return
+	}
+	all, err := r.f.Ints(key)
+	if err == nil && len(all) != len(list) {
+		err = fmt.Errorf("%s: %s has %d elements, expected %d", r.f.Name(), key, len(all), len(list))
+	}
+	for i := range all {
+		if err == nil && (all[i] < 0 || all[i] > 1<<31-1) {
+			err = fmt.Errorf("%s: %s holds %d, expected no negative and no larger number than %d", r.f.Name(), key, all[i], 1<<31-1)
+		}
+		if err == nil {
+			list[i] = int(all[i])
+		}
+	}
+	r.err = err
 }
 
 // ReadKeys reads a model's hyper-parameters and checks them. The file may be ours or clip.cpp's.

@@ -53,6 +53,7 @@ type Vision struct {
 	NormTwice    bool // the final norm is applied twice to the pooled row (BlipModel)
 	NaFlex       bool // patches come with positions and a mask (SigLIP 2)
 	Queries      *Queries
+	Conv         *Conv // instead of blocks, heads and patches
 
 	// Only while a checkpoint is converted.
 	Trained int  // pixels that the position embeddings were trained for, if not Image
@@ -153,7 +154,11 @@ func (t *Tower) validate(prefix string) error {
 
 // Validate checks every hyper-parameter; the error names the GGUF key.
 func (m *Model) Validate() error {
-	if v := m.Vision; v != nil {
+	if v := m.Vision; v != nil && v.Conv != nil {
+		if err := v.validateConv(); err != nil {
+			return err
+		}
+	} else if v != nil {
 		if err := v.validate(visionKey); err != nil {
 			return err
 		}
