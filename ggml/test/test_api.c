@@ -1,6 +1,7 @@
 /* The interface against its callers: missing arguments, wrong sizes and versions, every order of freeing, wrong inputs of
  * a run, cancelling, sharing of packed weights, and memory that runs out at every single allocation. */
 #define _DEFAULT_SOURCE /* fileno, nanosleep */
+#include "exec.h"
 #include "model.h"
 #include "test.h"
 
@@ -329,7 +330,7 @@ static void test_cancel_in_flight(void) {
     device_options.isa[0] = '\0';
     context_options.max_rows = ROWS + 3;
     pthread_create(&thread, NULL, run_long, &s);
-    nanosleep(&(struct timespec){0, 20000000}, NULL);
+    while (!atomic_load(&s.context->busy)) nanosleep(&(struct timespec){0, 1000000}, NULL);
     clipgo_run_args args = {.size = sizeof args, .batch = 1, .rows = 1};
     static float one[512], other[512];
     clipgo_error err = {.size = sizeof err};

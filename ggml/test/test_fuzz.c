@@ -50,7 +50,7 @@ int main(int argc, char **argv) {
         int ok = f != NULL && fwrite(right, 1, n, f) == n;
         return f == NULL || fclose(f) != 0 || !ok;
     }
-    uint32_t believed = 0, rounds = 100000;
+    uint32_t believed = 0, rounds = 30000;
     for (uint32_t i = 0; i < rounds; i++) {
         memcpy(wrong, right, n);
         for (uint32_t c = 1 + random_below(&seed, 3); c > 0; c--) change(wrong, n);

@@ -73,8 +73,15 @@ static inline vf vf_zero(void) { return _mm512_setzero_ps(); }
 static inline vf vf_set1(float a) { return _mm512_set1_ps(a); }
 static inline vf vf_load(const void *p) { return _mm512_loadu_ps(p); }
 static inline void vf_store(void *p, vf a) { _mm512_storeu_ps(p, a); }
-static inline vf vf_load_part(const void *p, size_t n) { return _mm512_maskz_loadu_ps(vf_mask(n), p); }
-static inline void vf_store_part(void *p, vf a, size_t n) { _mm512_mask_storeu_ps(p, vf_mask(n), a); }
+static inline vf vf_load_part(const void *p, size_t n) {
+    return n == VF_WIDTH ? vf_load(p) : _mm512_maskz_loadu_ps(vf_mask(n), p);
+}
+static inline void vf_store_part(void *p, vf a, size_t n) {
+    if (n == VF_WIDTH)
+        vf_store(p, a);
+    else
+        _mm512_mask_storeu_ps(p, vf_mask(n), a);
+}
 static inline vf vf_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 static inline vf vf_load_bf16(const void *p) {
     __m512i w = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
@@ -111,8 +118,16 @@ static inline vf vf_zero(void) { return _mm256_setzero_ps(); }
 static inline vf vf_set1(float a) { return _mm256_set1_ps(a); }
 static inline vf vf_load(const void *p) { return _mm256_loadu_ps((const float *)p); }
 static inline void vf_store(void *p, vf a) { _mm256_storeu_ps((float *)p, a); }
-static inline vf vf_load_part(const void *p, size_t n) { return _mm256_maskload_ps((const float *)p, vf_mask(n)); }
-static inline void vf_store_part(void *p, vf a, size_t n) { _mm256_maskstore_ps((float *)p, vf_mask(n), a); }
+static inline vf vf_load_part(const void *p, size_t n) {
+    return n == VF_WIDTH ? vf_load(p) : _mm256_maskload_ps((const float *)p, vf_mask(n));
+}
+/* A masked store takes AMD's cores tens of cycles. */
+static inline void vf_store_part(void *p, vf a, size_t n) {
+    if (n == VF_WIDTH)
+        vf_store(p, a);
+    else
+        _mm256_maskstore_ps((float *)p, vf_mask(n), a);
+}
 static inline vf vf_load_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 static inline vf vf_load_bf16(const void *p) {
     __m256i w = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
@@ -155,11 +170,16 @@ static inline vf vf_load(const void *p) { return vreinterpretq_f32_u8(vld1q_u8((
 static inline void vf_store(void *p, vf a) { vst1q_u8((uint8_t *)p, vreinterpretq_u8_f32(a)); }
 static inline vf vf_load_part(const void *p, size_t n) {
     float t[4] = {0, 0, 0, 0};
+    if (n == VF_WIDTH) return vf_load(p);
     memcpy(t, p, n * 4);
     return vld1q_f32(t);
 }
 static inline void vf_store_part(void *p, vf a, size_t n) {
     float t[4];
+    if (n == VF_WIDTH) {
+        vf_store(p, a);
+        return;
+    }
     vst1q_f32(t, a);
     memcpy(p, t, n * 4);
 }
