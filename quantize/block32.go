@@ -84,7 +84,7 @@ func decodeQ8_0(dst []float32, src []byte) {
 // encodeQ4_0 has d = v/-8 and q = min(15, x/d + 8.5), cut off, where v is the element of greatest magnitude with its sign.
 func encodeQ4_0(dst []byte, src, weights []float32) {
 	if weights != nil {
-		encodeSymmetric(dst, src, weights, 8)
+		encodeSymmetric(dst, src, weights, 8, 18, encodeQ4_0)
 		return
 	}
 	for ; len(src) >= block32; dst, src = dst[18:], src[block32:] {
@@ -118,7 +118,7 @@ func zeroCodes(d float32, zero byte) (qs [16]byte) {
 // encodeQ5_0 has d = v/-16 and q = min(31, x/d + 16.5), cut off.
 func encodeQ5_0(dst []byte, src, weights []float32) {
 	if weights != nil {
-		encodeSymmetric(dst, src, weights, 16)
+		encodeSymmetric(dst, src, weights, 16, 22, encodeQ5_0)
 		return
 	}
 	for ; len(src) >= block32; dst, src = dst[22:], src[block32:] {
@@ -165,7 +165,7 @@ func greatest(x *[block32]float32) float32 {
 // encodeQ4_1 has m = min(x), d = (max(x)-m)/15 and q = min(15, (x-m)/d + 0.5), cut off.
 func encodeQ4_1(dst []byte, src, weights []float32) {
 	if weights != nil {
-		encodeAffine(dst, src, weights, 15)
+		encodeAffine(dst, src, weights, 15, 20, encodeQ4_1)
 		return
 	}
 	for ; len(src) >= block32; dst, src = dst[20:], src[block32:] {
@@ -186,7 +186,7 @@ func encodeQ4_1(dst []byte, src, weights []float32) {
 // encodeQ5_1 is encodeQ4_1 with 31 for 15.
 func encodeQ5_1(dst []byte, src, weights []float32) {
 	if weights != nil {
-		encodeAffine(dst, src, weights, 31)
+		encodeAffine(dst, src, weights, 31, 24, encodeQ5_1)
 		return
 	}
 	for ; len(src) >= block32; dst, src = dst[24:], src[block32:] {

@@ -93,7 +93,7 @@ func DequantizeRow(dst []float32, data []byte, t gguf.Type, row int) error {
 }
 
 // Quantize fills dst with src [rows, cols] as blocks of type t; len(dst) must be the size of as many rows. weights, nil
-// or one finite number >= 0 per column, says how much an error in the column matters (an importance matrix). The types
+// or one number from 0 to 1e20 per column, says how much an error in the column matters (an importance matrix). The types
 // F32, F16, BF16, Q8_0 and MXFP4 have no choice to make and ignore it.
 //
 // Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, MXFP4, F16 and BF16 give the bytes that GGML gives. The K and IQ types have a freer
@@ -170,9 +170,10 @@ func checkWeights(weights []float32, cols int) error {
 	if len(weights) != cols {
 		return fmt.Errorf("%d weights for rows of %d elements", len(weights), cols)
 	}
+	const greatest = 1e20 // sums of products with it stay within float32
 	for i, w := range weights {
-		if !(w >= 0 && w <= math.MaxFloat32) {
-			return fmt.Errorf("weight of column %d is %v, expected a finite number, not negative", i, w)
+		if !(w >= 0 && w <= greatest) {
+			return fmt.Errorf("weight of column %d is %v, expected 0 to %v", i, w, float32(greatest))
 		}
 	}
 	return nil

@@ -65,8 +65,8 @@ func (m *Imatrix) Add(name string, x []float32, cols int) error {
 	return nil
 }
 
-// Weights returns a weight for each of the cols columns of the tensor, or nil where it has no entry. Columns that were
-// never active get a little weight too: a block of nothing but such columns would otherwise be lost.
+// Weights returns a weight for each of the cols columns of the tensor, or nil where it has no entry, or one of zeros. Columns
+// that were never active get a little weight too: a block of nothing but such columns would otherwise be lost.
 func (m *Imatrix) Weights(name string, cols int) ([]float32, error) {
 	e := m.entries[name]
 	if e == nil {
@@ -75,18 +75,31 @@ func (m *Imatrix) Weights(name string, cols int) ([]float32, error) {
 	if len(e.sums) != cols {
 		return nil, fmt.Errorf("imatrix: entry %q has %d columns, the tensor has %d: it was made with another model", name, len(e.sums), cols)
 	}
-	const least = 1e-6 // of the mean
-	var mean float64
-	for _, s := range e.sums {
-		mean += s / float64(cols)
-	}
 	count := e.count
 	if count == 0 {
 		count = 1
 	}
+	var mean float64
+	for _, s := range e.sums {
+		mean += s / count / float64(cols)
+	}
+	if mean == 0 {
+		return nil, nil
+	}
+	// Only proportions matter, so weights of any usual size can stay what llama.cpp makes of them, to the bit. Others
+	// would leave the range of the codecs' float32.
+	unit := 1.0
+	if mean < 1e-10 || mean > 1e10 {
+		unit = mean
+	}
+	const least = 1e-6 // of the mean
 	weights := make([]float32, cols)
 	for c, s := range e.sums {
-		weights[c] = max(float32(s)/float32(count), float32(mean*least/count))
+		w := float32(s) / float32(count)
+		if unit != 1 {
+			w = float32(s / count / unit)
+		}
+		weights[c] = max(w, float32(mean/unit*least))
 	}
 	return weights, nil
 }

@@ -229,6 +229,22 @@ func TestDeadColumns(t *testing.T) {
 	}
 }
 
+func TestWeightsOfUnusualSize(t *testing.T) {
+	m := NewImatrix()
+	require.NoError(t, m.put("tiny", []float32{1e-30, 3e-30}, 1))
+	require.NoError(t, m.put("huge", []float32{math.MaxFloat32, math.MaxFloat32, 0}, 1))
+	require.NoError(t, m.put("zero", []float32{0, 0}, 1))
+	w, err := m.Weights("tiny", 2)
+	require.NoError(t, err)
+	assert.InDeltaSlice(t, []float32{0.5, 1.5}, w, 1e-6)
+	w, err = m.Weights("huge", 3)
+	require.NoError(t, err)
+	assert.InDeltaSlice(t, []float32{1.5, 1.5, 1e-6}, w, 1e-6)
+	w, err = m.Weights("zero", 2)
+	require.NoError(t, err)
+	assert.Nil(t, w)
+}
+
 func FuzzReadImatrix(f *testing.F) {
 	f.Add(datFile([]datEntry{{"a.weight", 2, []float32{2, 4}}, {"b", 1, []float32{1}}}, 3, "wiki"))
 	m := NewImatrix()
@@ -249,33 +265,6 @@ func FuzzReadImatrix(f *testing.F) {
 			if err != nil || checkWeights(w, len(e.sums)) != nil {
 				t.Fatalf("entry %q: %v, weights %v", name, err, w)
 			}
-		}
-	})
-}
-
-func FuzzDequantize(f *testing.F) {
-	for typ := range codecs {
-		f.Add(uint32(typ), make([]byte, 300), 256)
-		f.Add(uint32(typ), bytes.Repeat([]byte{0xff}, typ.BlockBytes()), typ.BlockSize())
-	}
-	f.Fuzz(func(t *testing.T, typ uint32, src []byte, n int) {
-		if n < 0 || n > 1<<12 {
-			return
-		}
-		x := make([]float32, n)
-		if Dequantize(x, src, gguf.Type(typ)) != nil || n == 0 {
-			return
-		}
-		row := make([]float32, n)
-		if err := DequantizeRow(row, src, gguf.Type(typ), 0); err != nil {
-			t.Fatal(err)
-		}
-		// What decodes to numbers in range can be encoded again.
-		if c := codecs[gguf.Type(typ)]; c.encode == nil || maxMagnitude(x) > c.limit {
-			return
-		}
-		if err := Quantize(make([]byte, len(src)), x, gguf.Type(typ), n, nil); err != nil {
-			t.Fatal(err)
 		}
 	})
 }

@@ -42,8 +42,8 @@ func encodeMXFP4(dst []byte, src, _ []float32) {
 			*qs = [16]byte{}
 			continue
 		}
-		// Twice the inverse of the scale: a power of two, so that products with it are exact.
-		inv := 2 / mxfp4Scale(e)
+		// Twice the inverse of the scale: a power of two, so that products with it are exact. It may be beyond float32.
+		inv := 2 / float64(mxfp4Scale(e))
 		for j := range qs {
 			qs[j] = mxfp4Code(x[j], inv) | mxfp4Code(x[j+16], inv)<<4
 		}
@@ -62,10 +62,10 @@ func mxfp4Exponent(greatest float32) (e byte, tiny bool) {
 }
 
 // mxfp4Code returns the code of the level nearest to v; twice is 2 divided by the scale.
-func mxfp4Code(v, twice float32) byte {
-	y := math.Float32frombits(math.Float32bits(v)&^signBit) * twice
-	n := int32(y)
-	if float32(n) < y {
+func mxfp4Code(v float32, twice float64) byte {
+	y := float64(math.Float32frombits(math.Float32bits(v)&^signBit)) * twice
+	n := int(y)
+	if float64(n) < y {
 		n++
 	}
 	q := mxfp4Nearest[min(n, 32)]

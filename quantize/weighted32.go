@@ -34,40 +34,48 @@ func roundEven(y float32) int32 {
 	return int32(math.Float32bits(y+shift)&(1<<23-1)) - 1<<22
 }
 
-// encodeSymmetric encodes a row as Q4_0 (n = 8) or Q5_0 (n = 16): levels -n to n-1.
-func encodeSymmetric(dst []byte, src, weights []float32, n int32) {
+// encodeSymmetric encodes a row as blocks of size bytes: Q4_0 (n = 8) or Q5_0 (n = 16), levels -n to n-1. plain encodes
+// without weights: the way out where the fit to weights of odd size doesn't fit into float16.
+func encodeSymmetric(dst []byte, src, weights []float32, n int32, size int, plain func(dst []byte, src, weights []float32)) {
 	s2 := meanSquare(src)
 	var u [block32]float32
-	for ; len(src) >= block32; src, weights = src[block32:], weights[block32:] {
+	for ; len(src) >= block32; dst, src, weights = dst[size:], src[block32:], weights[block32:] {
 		importance(&u, src, weights, s2)
 		codes, d := searchSymmetric((*[block32]float32)(src), &u, n)
-		putHalf(dst, d)
-		if n == 8 {
-			packNibbles(dst[2:], &codes)
-			dst = dst[18:]
-		} else {
-			binary.LittleEndian.PutUint32(dst[2:], packNibbles(dst[6:], &codes))
-			dst = dst[22:]
+		if !isHalf(d) {
+			plain(dst[:size], src[:block32], nil)
+			continue
 		}
+		putHalf(dst, d)
+		packCodes(dst[:size], &codes, n > 8)
 	}
 }
 
-// encodeAffine encodes a row as Q4_1 (n = 15) or Q5_1 (n = 31): levels 0 to n, with a minimum.
-func encodeAffine(dst []byte, src, weights []float32, n int32) {
+// encodeAffine is encodeSymmetric for Q4_1 (n = 15) and Q5_1 (n = 31): levels 0 to n, with a minimum.
+func encodeAffine(dst []byte, src, weights []float32, n int32, size int, plain func(dst []byte, src, weights []float32)) {
 	s2 := meanSquare(src)
 	var u [block32]float32
-	for ; len(src) >= block32; src, weights = src[block32:], weights[block32:] {
+	for ; len(src) >= block32; dst, src, weights = dst[size:], src[block32:], weights[block32:] {
 		importance(&u, src, weights, s2)
 		codes, d, m := searchAffine((*[block32]float32)(src), &u, n)
+		if !isHalf(d) || !isHalf(m) {
+			plain(dst[:size], src[:block32], nil)
+			continue
+		}
 		putHalf(dst, d)
 		putHalf(dst[2:], m)
-		if n == 15 {
-			packNibbles(dst[4:], &codes)
-			dst = dst[20:]
-		} else {
-			binary.LittleEndian.PutUint32(dst[4:], packNibbles(dst[8:], &codes))
-			dst = dst[24:]
-		}
+		packCodes(dst[:size], &codes, n > 15)
+	}
+}
+
+// isHalf reports whether v is within float16's range.
+func isHalf(v float32) bool { return v >= -maxHalf && v <= maxHalf }
+
+// packCodes writes the codes to the end of a block, with their fifth bits, if there are any, before the nibbles.
+func packCodes(block []byte, codes *[block32]uint8, five bool) {
+	nibbles := block[len(block)-16:]
+	if high := packNibbles(nibbles, codes); five {
+		binary.LittleEndian.PutUint32(block[len(block)-20:], high)
 	}
 }
 
