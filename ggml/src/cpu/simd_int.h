@@ -253,10 +253,22 @@ static inline int dot_run(int bits) { return bits ? 8 : 0; }
 #define WIDE_PAIRS 0
 #endif
 
+/* k that one lane of a dot product sums: 4, or 8 where products are of 2 x 8 by 8 x 2 matrices (gemm_i8mm.inc). */
+#if defined(__ARM_FEATURE_MATMUL_INT8) && !defined(CLIPGO_SCALAR)
+#define LANE_K 8
+#else
+#define LANE_K 4
+#endif
+
 /* Products of bfloat16 pairs, summed in float32: f + w[2i] * x[2i] + w[2i+1] * x[2i+1] in lane i. */
 #if CLIPGO_SIMD_AVX512 && defined(__AVX512BF16__)
 #define SIMD_BF16 1
 static inline vf vf_dot_bf16(vf w, vf x, vf f) { return _mm512_dpbf16_ps(f, (__m512bh)w, (__m512bh)x); }
+#elif CLIPGO_SIMD_NEON && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+#define SIMD_BF16 1
+static inline vf vf_dot_bf16(vf w, vf x, vf f) {
+    return vbfdotq_f32(f, vreinterpretq_bf16_f32(w), vreinterpretq_bf16_f32(x));
+}
 #else
 #define SIMD_BF16 0
 #endif
