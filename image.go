@@ -100,7 +100,7 @@ func loadImage(ctx context.Context, source string, o ImageOptions) (*Image, erro
 	}
 	kind, encoded, found := strings.Cut(encoded, ",")
 	if !found || !strings.HasPrefix(kind, "image/") || !strings.HasSuffix(kind, ";base64") {
-		return nil, errors.New("expected data:image/...;base64,...")
+		return nil, errors.New("expected data:image/ followed by the kind, ;base64, and the picture in base64")
 	}
 	data, err := decodeBase64(encoded)
 	if err != nil {
