@@ -283,16 +283,14 @@ def main():
         os.replace(state_file + ".new", state_file)
         save(average, data.tokenizer, os.path.join(args.out, "checkpoint"))
 
-    peaks = [[group["lr"] for group in optim.param_groups] for optim in optims]
-    if step:
-        peaks = [[args.matrix_lr], [args.lr, args.lr]]
+    peaks = [args.matrix_lr, args.lr]
     started = last = saved = time.monotonic()
     losses = []
     while spent < min(args.minutes, args.stop) * 60:
         progress = spent / (args.minutes * 60)
         for optim, peak in zip(optims, peaks):
-            for group, lr in zip(optim.param_groups, peak):
-                group["lr"] = lr * max(schedule(progress), 1e-3)
+            for group in optim.param_groups:
+                group["lr"] = peak * max(schedule(progress), 1e-3)
 
         indices = torch.randperm(len(data.classes), generator=data.g)[: args.batch]
         pixels, alpha = data.pixels(indices, data.g, small=0.2 * min(1, progress / 0.3))
