@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -75,6 +76,9 @@ func LoadImage(ctx context.Context, source string, o ...ImageOptions) (*Image, e
 }
 
 func loadImage(ctx context.Context, source string, o ImageOptions) (*Image, error) {
+	if source == "" {
+		return nil, errors.New("the name is empty")
+	}
 	if strings.HasPrefix(source, "http://") || strings.HasPrefix(source, "https://") {
 		return download(ctx, source, o)
 	}
@@ -111,7 +115,8 @@ func loadImage(ctx context.Context, source string, o ImageOptions) (*Image, erro
 
 // bareBase64 decodes s if it is base64 long enough to be a picture, and not a mistyped name.
 func bareBase64(s string) ([]byte, bool) {
-	if len(s) < 64 {
+	const shortest = 40 // a GIF of one pixel has 35 bytes
+	if len(s) < shortest {
 		return nil, false
 	}
 	data, err := decodeBase64(s)
@@ -126,14 +131,25 @@ func decodeBase64(s string) ([]byte, error) {
 	return base64.RawStdEncoding.DecodeString(s)
 }
 
-func download(ctx context.Context, url string, o ImageOptions) (*Image, error) {
+func download(ctx context.Context, address string, o ImageOptions) (*Image, error) {
 	timeout := o.Timeout
 	if timeout == 0 {
 		timeout = time.Minute
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not done after %s", timeout))
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	m, err := get(ctx, address, o)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("downloading: %w", err)
+	}
+	return m, nil
+}
+
+func get(ctx context.Context, address string, o ImageOptions) (*Image, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -141,11 +157,15 @@ func download(ctx context.Context, url string, o ImageOptions) (*Image, error) {
 	request.Header.Set("Accept", "image/*")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("downloading: %w", err)
+		var repeated *url.Error // names the address, as LoadImage will
+		if errors.As(err, &repeated) {
+			err = repeated.Err
+		}
+		return nil, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("downloading: the server answered %s", response.Status)
+		return nil, fmt.Errorf("the server answered %s", response.Status)
 	}
 	return DecodeImage(response.Body, o)
 }

@@ -86,9 +86,13 @@ func (m *Model) observe(compile func(*gguf.File) (*program.Program, error)) (*ob
 		if p.Values[x].Role == program.Input {
 			continue // patches that come from outside are pixels: their columns matter alike
 		}
-		p.Values[x].Role = program.Output
 		for _, w := range op.W[:op.I[1]] {
-			tensors[x] = append(tensors[x], p.Tensors[w].Name)
+			name := p.Tensors[w].Name
+			// A convolution's kernel is stored in rows of its own width, too short for blocks: nobody will ask for it.
+			if info, ok := m.file.Tensor(name); ok && info.Dims[0] == uint64(p.Values[x].Width) {
+				p.Values[x].Role = program.Output
+				tensors[x] = append(tensors[x], name)
+			}
 		}
 	}
 	o := &observed{}

@@ -117,11 +117,10 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 }
 
 func arrangeFlags(program string, command *cli.Command, given []string) ([]string, error) {
-	takesValue := map[string]bool{"help": false, "h": false}
+	byName := map[string]cli.Flag{"help": cli.HelpFlag, "h": cli.HelpFlag}
 	for _, f := range command.Flags {
-		_, isBool := f.(*cli.BoolFlag)
 		for _, name := range f.Names() {
-			takesValue[name] = !isBool
+			byName[name] = f
 		}
 	}
 	flags, arguments := []string{program, command.Name}, []string(nil)
@@ -135,19 +134,27 @@ func arrangeFlags(program string, command *cli.Command, given []string) ([]strin
 			arguments = append(arguments, arg)
 			continue
 		}
-		name, _, hasValue := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
-		needsValue, known := takesValue[name]
+		name, value, hasValue := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
+		flag, known := byName[name]
 		if !known {
 			return nil, fmt.Errorf("%s: there is no flag %q; see `clipgo %s --help` (an argument that begins with a dash comes after --)",
 				command.Name, arg, command.Name)
 		}
-		flags = append(flags, arg)
-		if needsValue && !hasValue {
+		if flag == cli.HelpFlag {
+			return []string{program, command.Name, "--help"}, nil
+		}
+		if _, isBool := flag.(*cli.BoolFlag); !isBool && !hasValue {
 			if i++; i == len(given) {
 				return nil, fmt.Errorf("%s: %s needs a value; see `clipgo %s --help`", command.Name, arg, command.Name)
 			}
-			flags = append(flags, given[i])
+			value, hasValue = given[i], true
 		}
+		// Package cli takes but one of a flag's names in a command line.
+		name = "--" + flag.Names()[0]
+		if hasValue {
+			name += "=" + value
+		}
+		flags = append(flags, name)
 	}
 	return append(append(flags, "--"), arguments...), nil
 }

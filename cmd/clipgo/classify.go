@@ -148,23 +148,33 @@ func readLabels(c *cli.Context) ([]string, error) {
 		}
 	}
 	if path := c.String("labels-file"); path != "" {
-		data, err := os.ReadFile(path)
+		lines, err := readLines(path)
 		if err != nil {
 			return nil, fmt.Errorf("classify: reading labels: %w", err)
 		}
-		if !utf8.Valid(data) {
-			return nil, fmt.Errorf("classify: reading labels: %s is not UTF-8 text", path)
-		}
-		for _, line := range strings.Split(strings.TrimPrefix(string(data), "\ufeff"), "\n") {
-			if line = strings.TrimSpace(line); line != "" {
-				labels = append(labels, line)
-			}
-		}
+		labels = append(labels, lines...)
 	}
 	if len(labels) == 0 {
 		return nil, errors.New("classify: no labels: give -l LABEL (repeatable), --labels a,b,c or --labels-file FILE")
 	}
 	return labels, nil
+}
+
+// readLines returns the lines of a text file, without white space around them and without empty ones.
+func readLines(path string) (lines []string, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if !utf8.Valid(data) {
+		return nil, fmt.Errorf("%s is not UTF-8 text", path)
+	}
+	for _, line := range strings.Split(strings.TrimPrefix(string(data), "\ufeff"), "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
 }
 
 // predictionPrinter prints in one of the forms.

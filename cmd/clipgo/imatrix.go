@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,9 +13,13 @@ import (
 
 func imatrixCommand(s streams) *cli.Command {
 	return newCommand(&cli.Command{
-		Name:      "imatrix",
-		Usage:     "gather which columns of the weights matter, for quantize --imatrix",
-		ArgsUsage: " ",
+		Name:  "imatrix",
+		Usage: "gather which columns of the weights matter, for quantize --imatrix",
+		Description: `The importance matrix tells the types of few bits where precision counts.
+
+Example:
+  clipgo imatrix -m clip.gguf --images pictures/ --texts prompts.txt -o clip.imatrix
+  clipgo quantize clip.gguf Q4_K_M --imatrix clip.imatrix`,
 		Flags: modelFlags(
 			&cli.StringSliceFlag{Name: "images", Usage: "`FOLDER` (or file) with pictures like those to be classified; may be repeated"},
 			&cli.StringFlag{Name: "texts", Usage: "`FILE` with a text on each line, as the text tower will see them"},
@@ -40,14 +42,12 @@ func imatrix(c *cli.Context, s streams) error {
 	var texts []string
 	im := quantize.NewImatrix()
 	if path := c.String("texts"); path != "" {
-		data, err := os.ReadFile(path)
-		if err != nil {
+		var err error
+		if texts, err = readLines(path); err != nil {
 			return fmt.Errorf("imatrix: reading texts: %w", err)
 		}
-		for _, line := range strings.Split(string(data), "\n") {
-			if line = strings.TrimSpace(line); line != "" {
-				texts = append(texts, line)
-			}
+		if len(texts) == 0 {
+			return fmt.Errorf("imatrix: reading texts: %s has no lines", path)
 		}
 		im.Datasets = append(im.Datasets, path)
 	}
@@ -58,6 +58,7 @@ func imatrix(c *cli.Context, s streams) error {
 		return err
 	}
 	defer m.Close()
+	announceDemo(c, s)
 	failed, err := observeAll(c.Context, s, m, im, pictures, texts)
 	if err != nil {
 		return err
@@ -68,7 +69,7 @@ func imatrix(c *cli.Context, s streams) error {
 	}
 	im.Chunks, im.ChunkSize = uint32(done), 1
 	if err := im.WriteFile(out); err != nil {
-		return fmt.Errorf("imatrix: %w", err)
+		return fmt.Errorf("imatrix: writing %s: %w", out, withoutPath(err))
 	}
 	s.warn("wrote %s: %d tensors, %d pictures and texts", out, im.Len(), done)
 	if failed > 0 {
