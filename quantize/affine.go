@@ -63,7 +63,7 @@ func (s *affine) quantise(m *moments, x, w []float64, inv, least float64) {
 	var wq, wqq, wqx float64
 	for i, v := range x {
 		q := float64(max(0, min(n, nearest(float64((v+least)*inv)))))
-		f := w[i] * q
+		f := float64(w[i] * q)
 		wq += f
 		wqq += float64(f * q)
 		wqx += float64(f * v)

@@ -235,7 +235,7 @@ func encodeQ8_0(dst []byte, src, _ []float32) {
 		putHalf(dst, d)
 		inv := inverse(d)
 		for j, v := range x {
-			y := v * inv
+			y := float32(v * inv)
 			round := math.Float32frombits(math.Float32bits(y)&signBit | almostHalf)
 			qs[j] = byte(int32(y + round))
 		}

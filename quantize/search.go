@@ -32,10 +32,11 @@ const (
 	notice = 1 + 1e-7
 )
 
-// nearest rounds half to even, for |y| < 2^51. For other numbers and NaN it gives some integer.
+// nearest rounds half to even, for |y| < 2^51. For other numbers and NaN it gives some integer. A y that is a product is
+// rounded before the sum, here and below: inlined, the two may be fused otherwise.
 func nearest(y float64) int {
 	const shift = 3 << 51 // as float64, one unit in its last place is 1
-	return int(math.Float64bits(y+shift)) - int(math.Float64bits(shift))
+	return int(math.Float64bits(float64(y)+shift)) - int(math.Float64bits(shift))
 }
 
 // toHalf rounds to float16; beyond its range it gives an infinity.

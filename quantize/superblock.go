@@ -25,7 +25,7 @@ func decodeQ2K(dst []float32, src []byte) {
 	for ; len(dst) >= superBlock; dst, src = dst[superBlock:], src[84:] {
 		scales, qs, d, dmin := src[:16], (*[64]byte)(src[16:]), getHalf(src[80:]), getHalf(src[82:])
 		for j, s := range scales {
-			step, least := d*float32(s&15), dmin*float32(s>>4)
+			step, least := d*float32(s&15), float32(dmin*float32(s>>4))
 			h, shift := j/8, j/2%4*2
 			part := qs[32*h+j%2*16:][:16]
 			x := (*[16]float32)(dst[16*j:])
@@ -104,7 +104,7 @@ func decodeQ4K(dst []float32, src []byte) {
 		d, dmin, qs := getHalf(src), getHalf(src[2:]), (*[128]byte)(src[16:])
 		scales, mins := unpackScalesK((*[12]byte)(src[4:]))
 		for j := range scales {
-			step, least := d*float32(scales[j]), dmin*float32(mins[j])
+			step, least := d*float32(scales[j]), float32(dmin*float32(mins[j]))
 			x, part, shift := (*[32]float32)(dst[32*j:]), (*[32]byte)(qs[j/2*32:]), j%2*4
 			for i, q := range part {
 				x[i] = float32(step*float32(q>>shift&15)) - least
@@ -154,7 +154,7 @@ func decodeQ5K(dst []float32, src []byte) {
 		d, dmin, qh, qs := getHalf(src), getHalf(src[2:]), (*[32]byte)(src[16:]), (*[128]byte)(src[48:])
 		scales, mins := unpackScalesK((*[12]byte)(src[4:]))
 		for j := range scales {
-			step, least := d*float32(scales[j]), dmin*float32(mins[j])
+			step, least := d*float32(scales[j]), float32(dmin*float32(mins[j]))
 			x, part, shift := (*[32]float32)(dst[32*j:]), (*[32]byte)(qs[j/2*32:]), j%2*4
 			for i, q := range part {
 				x[i] = float32(step*float32(q>>shift&15|qh[i]>>j&1<<4)) - least

@@ -31,7 +31,7 @@ func roundEven(y float32) int32 {
 	if !(y > -1<<22 && y < 1<<22) {
 		return 0
 	}
-	return int32(math.Float32bits(y+shift)&(1<<23-1)) - 1<<22
+	return int32(math.Float32bits(float32(y)+shift)&(1<<23-1)) - 1<<22
 }
 
 // encodeSymmetric encodes a row as blocks of size bytes: Q4_0 (n = 8) or Q5_0 (n = 16), levels -n to n-1. plain encodes
@@ -164,7 +164,7 @@ func searchAffine(x, u *[block32]float32, n int32) (codes [block32]uint8, d, m f
 		quantise(&levels, (-0.9+float32(0.05*float32(k))+float32(n))/(hi-lo))
 		var a, b, c float32 // sums of u*l, u*l*l, u*l*x
 		for j, l := range levels {
-			ul := u[j] * float32(l)
+			ul := float32(u[j] * float32(l))
 			a += ul
 			b += float32(ul * float32(l))
 			c += float32(ul * x[j])
