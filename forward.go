@@ -163,6 +163,7 @@ func split(out []float32, n int) [][]float32 {
 type textRow struct {
 	at     int     // place among the texts asked for
 	ids    []int32 // as many as are computed
+	places []int32 // the ids' positions, nil where they count from 0
 	index  int32   // the row that is pooled
 	length int32   // the rows that count
 }
@@ -202,15 +203,21 @@ func (m *Model) forwardTokens(ctx context.Context, ids, mask [][]int32) ([][]flo
 
 func runTexts(ctx context.Context, tower *engine.Runner, rows []textRow, all [][]float32) error {
 	width := len(rows[0].ids) // the longest
-	ids := make([]int32, 0, len(rows)*width)
+	ids, places := make([]int32, 0, len(rows)*width), make([]int32, 0, len(rows)*width)
 	index, lengths := make([]int32, len(rows)), make([]int32, len(rows))
 	for i, r := range rows {
 		ids = append(ids, r.ids...)
-		ids = append(ids, make([]int32, width-len(r.ids))...) // never seen: masked, or after the pooled row
+		places = append(places, r.places...)
+		padding := make([]int32, width-len(r.ids)) // never seen: masked, or after the pooled row
+		ids = append(ids, padding...)
+		if len(r.places) > 0 {
+			places = append(places, padding...)
+		}
 		index[i], lengths[i] = r.index, r.length
 	}
 	out, err := tower.Run(ctx, len(rows), width,
 		engine.Input{Name: arch.InputIDs, I32: ids},
+		engine.Input{Name: arch.InputPlaces, I32: places},
 		engine.Input{Name: arch.InputIndex, I32: index},
 		engine.Input{Name: arch.InputLengths, I32: lengths})
 	if err != nil {
@@ -252,6 +259,8 @@ func newTextRow(t *arch.Text, at int, ids, mask []int32) (textRow, error) {
 		}
 	}
 	switch t.Pooling {
+	case arch.PoolAppended:
+		return withClassToken(t, r), nil
 	case arch.PoolEOS:
 		for i, id := range ids {
 			if id == t.EOS {
@@ -276,4 +285,31 @@ func newTextRow(t *arch.Text, at int, ids, mask []int32) (textRow, error) {
 		r.ids = ids[:r.length]
 	}
 	return r, nil
+}
+
+// withClassToken puts CoCa's class token behind a text padded to the context. As open_clip has it, the mask of padding is one
+// place late: the position after a padding id is hidden, the class token's own too, and so the first padding id of a text
+// is seen. Hidden positions are left out; the others keep their places.
+func withClassToken(t *arch.Text, r textRow) textRow {
+	id := func(at int) int32 {
+		if at < len(r.ids) {
+			return r.ids[at]
+		}
+		return t.Pad
+	}
+	out := textRow{at: r.at}
+	for i := range t.Context {
+		if i == 0 || id(i-1) != t.Pad {
+			out.ids = append(out.ids, id(i))
+			out.places = append(out.places, int32(i))
+		}
+	}
+	out.index = int32(len(out.ids))
+	out.ids = append(out.ids, int32(t.Vocab-1))
+	out.places = append(out.places, int32(t.Context))
+	out.length = out.index
+	if id(t.Context-1) != t.Pad {
+		out.length++
+	}
+	return out
 }

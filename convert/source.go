@@ -11,7 +11,6 @@ import (
 	"github.com/clipgo/clipgo/internal/checkpoint"
 	"github.com/clipgo/clipgo/internal/jsonconf"
 	"github.com/clipgo/clipgo/internal/preprocess"
-	"github.com/clipgo/clipgo/internal/safetensors"
 	"github.com/clipgo/clipgo/internal/tokenizer"
 )
 
@@ -19,6 +18,7 @@ import (
 type source struct {
 	path       string
 	configName string
+	pixelsName string // the file that says how pictures are prepared
 	family     *arch.Family
 	model      *arch.Model
 	pixels     preprocess.Spec
@@ -43,51 +43,32 @@ func readConfig(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// openSource opens a folder with config.json and what lies beside it.
-func openSource(dir string) (s *source, err error) {
-	if info, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("%s: %w; expected a folder with a checkpoint (config.json, model.safetensors, ...)", dir, unwrapPath(err))
-	} else if !info.IsDir() {
-		dir = filepath.Dir(dir)
-	}
-	s = &source{path: dir, configName: "config.json"}
-	data, err := readConfig(filepath.Join(dir, s.configName))
+// openSource opens a folder with a configuration and what lies beside it. path may also be one of its files; one of weights
+// is then read instead of the one that the folder would be searched for.
+func openSource(path string) (s *source, err error) {
+	info, err := os.Stat(path)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s: there is no config.json; expected a checkpoint as Hugging Face's save_pretrained writes it", dir)
+		return nil, fmt.Errorf("%s: %w; expected a folder with a checkpoint (config.json, model.safetensors, ...)", path, unwrapPath(err))
+	}
+	s = &source{path: path}
+	weights := ""
+	if !info.IsDir() {
+		s.path = filepath.Dir(path)
+		if weightsFormat(path) != nil {
+			weights = path
 		}
+	}
+	read, names := s.readTransformers, transformersWeights
+	if s.isOpenCLIP() {
+		read, names = s.readOpenCLIP, openCLIPWeights
+	}
+	if err := read(); err != nil {
 		return nil, err
 	}
-	config, err := jsonconf.Parse(filepath.Join(dir, s.configName), data)
-	if err != nil {
-		return nil, err
-	}
-	modelType := config.String("model_type", "")
-	if s.family, err = arch.FamilyOf(modelType); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, s.configName), err)
-	}
-	if s.model, err = s.family.Read(config); err != nil {
-		return nil, err
-	}
-	s.model.Family = modelType
-	s.model.Name = modelName(config, dir)
 	if err := s.model.Validate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, s.configName), err)
+		return nil, fmt.Errorf("%s: %w", s.file(s.configName), err)
 	}
-
-	data, err = readConfig(filepath.Join(dir, "preprocessor_config.json"))
-	if err != nil {
-		return nil, fmt.Errorf("reading how pictures are prepared: %w", err)
-	}
-	if s.pixels, err = preprocess.ParseHF(data, modelType); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "preprocessor_config.json"), err)
-	}
-	spec, err := tokenizer.FromHF(os.DirFS(dir))
-	if err != nil {
-		return nil, fmt.Errorf("%s: reading the tokenizer: %w", dir, err)
-	}
-	s.tokenizer = &spec
-	if s.tensors, err = openTensors(dir); err != nil {
+	if s.tensors, err = openWeights(s.path, weights, names); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -110,12 +91,63 @@ func openSource(dir string) (s *source, err error) {
 	return s, s.model.Validate()
 }
 
+// file is the path of a file in the checkpoint's folder.
+func (s *source) file(name string) string { return filepath.Join(s.path, name) }
+
+// has says whether the folder has one of the files.
+func (s *source) has(names ...string) bool {
+	for _, name := range names {
+		if _, err := os.Stat(s.file(name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// readTransformers reads all but the tensors of a folder as save_pretrained writes it.
+func (s *source) readTransformers() error {
+	s.configName, s.pixelsName = "config.json", "preprocessor_config.json"
+	data, err := readConfig(s.file(s.configName))
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: there is neither config.json nor open_clip_config.json; expected a checkpoint as Hugging Face's save_pretrained or open_clip's push_to_hf_hub writes it",
+				s.path)
+		}
+		return err
+	}
+	config, err := jsonconf.Parse(s.file(s.configName), data)
+	if err != nil {
+		return err
+	}
+	modelType := config.String("model_type", "")
+	if s.family, err = arch.FamilyOf(modelType); err != nil {
+		return fmt.Errorf("%s: %w", s.file(s.configName), err)
+	}
+	if s.model, err = s.family.Read(config); err != nil {
+		return err
+	}
+	s.model.Family = modelType
+	s.model.Name = modelName(config, s.path)
+	if data, err = readConfig(s.file(s.pixelsName)); err != nil {
+		return fmt.Errorf("reading how pictures are prepared: %w", err)
+	}
+	if s.pixels, err = preprocess.ParseHF(data, modelType); err != nil {
+		return fmt.Errorf("%s: %w", s.file(s.pixelsName), err)
+	}
+	spec, err := tokenizer.FromHF(os.DirFS(s.path))
+	if err != nil {
+		return fmt.Errorf("%s: reading the tokenizer: %w", s.path, err)
+	}
+	s.tokenizer = &spec
+	return nil
+}
+
 // matchPixels checks that pictures are prepared to the size that the image tower takes.
 func (s *source) matchPixels() error {
 	v := s.model.Vision
 	if v.NaFlex {
 		if !s.pixels.NaFlex() {
-			return fmt.Errorf("%s: preprocessor_config.json makes pictures of one size, but the image tower takes patches", s.path)
+			return fmt.Errorf("%s: makes pictures of one size, but the image tower takes patches", s.file(s.pixelsName))
 		}
 		return nil
 	}
@@ -124,8 +156,8 @@ func (s *source) matchPixels() error {
 		return s.family.Resize(s.model, h)
 	}
 	if h != v.Image || w != v.Image {
-		return fmt.Errorf("%s: preprocessor_config.json makes pictures of %d x %d pixels, but the image tower takes %d x %d",
-			s.path, w, h, v.Image, v.Image)
+		return fmt.Errorf("%s: makes pictures of %d x %d pixels, but the image tower takes %d x %d",
+			s.file(s.pixelsName), w, h, v.Image, v.Image)
 	}
 	return nil
 }
@@ -179,22 +211,4 @@ func unwrapPath(err error) error {
 		return p.Err
 	}
 	return err
-}
-
-// openTensors opens the weights in a folder, under the names that transformers looks for.
-func openTensors(dir string) (checkpoint.Checkpoint, error) {
-	for _, candidate := range []struct {
-		name string
-		open func(path string) (checkpoint.Checkpoint, error)
-	}{
-		{"model.safetensors", func(path string) (checkpoint.Checkpoint, error) { return safetensors.Open(path) }},
-		{"model.safetensors.index.json", func(path string) (checkpoint.Checkpoint, error) { return safetensors.OpenIndex(path) }},
-	} {
-		path := filepath.Join(dir, candidate.name)
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		return candidate.open(path)
-	}
-	return nil, fmt.Errorf("%s: there are no weights; expected model.safetensors or model.safetensors.index.json", dir)
 }

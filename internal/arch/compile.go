@@ -17,6 +17,7 @@ const (
 	InputIDs       = "ids"       // int32 [batch, rows, 1]
 	InputLengths   = "lengths"   // int32 [batch, 1, 1]: valid rows
 	InputIndex     = "index"     // int32 [batch, 1, 1]: the row that is pooled
+	InputPlaces    = "places"    // int32 [batch, rows, 1]: each id's position (PoolAppended)
 	Output         = "embedding" // float32 [batch, 1, projection] (BLIP-2: a row per query), not normalised
 )
 
@@ -263,7 +264,11 @@ func (m *Model) ImageProgram(f *gguf.File) (*program.Program, error) {
 		pool = func(x int32) int32 { return c.Select(x, program.SelectRow, v.Registers, program.None, 0) }
 	}
 	x = c.blocks(x, "v.", "v.", &v.Tower, m1, pool, m1)
-	if c.has("v.post_ln.weight") {
+	if v.Pooling == PoolAttention {
+		return c.finish(c.project(c.attentionPool(x, v), "visual_projection", v.Projection, v.Projection))
+	}
+	norms := c.has("v.post_ln.weight")
+	if norms && !v.NormAfterPool {
 		x = c.norm(x, "v.post_ln", &v.Tower)
 		if v.NormTwice {
 			x = c.norm(x, "v.post_ln", &v.Tower)
@@ -272,14 +277,44 @@ func (m *Model) ImageProgram(f *gguf.File) (*program.Program, error) {
 	switch v.Pooling {
 	case PoolMean:
 		x = c.Select(x, program.SelectMean, 0, lengths, 0)
+	case PoolPatches:
+		x = c.meanOfPatches(x, v)
 	case PoolMAP:
 		x = c.mapHead(x, lengths, v)
+	}
+	if norms && v.NormAfterPool {
+		x = c.norm(x, "v.post_ln", &v.Tower)
 	}
 	width := v.Width
 	if v.Queries != nil {
 		x, width = c.queries(x, v.Queries), v.Queries.Width
 	}
 	return c.finish(c.project(x, "visual_projection", width, v.Projection))
+}
+
+// dropClass is the kernel that meanOfPatches needs.
+const dropClass = "v.drop_class.weight"
+
+// meanOfPatches leaves out the class token, row 0: a depthwise kernel of two rows that picks the second shifts the rows up.
+func (c *compiler) meanOfPatches(x int32, v *Vision) int32 {
+	kernel := c.tensor(dropClass, v.Width, 2)
+	if c.err != nil {
+		return x
+	}
+	rows := c.Values[x].Rows.At(0)
+	x = c.DWConv(x, kernel, program.None, program.Conv{Channels: v.Width, H: rows, W: 1, KH: 2, KW: 1, Stride: 1,
+		OH: rows - 1, OW: 1}, program.ActNone)
+	return c.Select(x, program.SelectMean, 0, program.None, 0)
+}
+
+// attentionPool is CoCa's pooler: learned queries over the rows, a norm, the mean. Its width is the projection's.
+func (c *compiler) attentionPool(x int32, v *Vision) int32 {
+	const p = "v.head."
+	head := v.head()
+	queries := c.norm(c.rowsOf(p+"probe", v.HeadQueries, head.Width), p+"ln_q", head)
+	a := c.attend(queries, c.norm(x, p+"ln_k", &v.Tower), p, head, mask{program.MaskNone, program.None}, nil)
+	x = c.norm(c.linear(a, head.Width, head.Width, plain, p+"attn_out"), "v.post_ln", head)
+	return c.Select(x, program.SelectMean, 0, program.None, 0)
 }
 
 // patches embeds the patches and adds class token, registers and positions: [batch, rows, width].
@@ -352,17 +387,20 @@ func (m *Model) TextProgram(f *gguf.File) (*program.Program, error) {
 	}
 	c := newCompiler(f, "t.", &t.Tower)
 	ids := c.Input(InputIDs, program.I32, program.PerItem(0), 1)
-	lengths := program.None
-	if t.Masked {
+	lengths, places := program.None, program.None
+	if t.Masked || t.Pooling == PoolAppended {
 		lengths = c.Input(InputLengths, program.I32, program.Fixed(1), 1)
 	}
+	if t.Pooling == PoolAppended {
+		places = c.Input(InputPlaces, program.I32, program.PerItem(0), 1)
+	}
 	table := c.tensor("t.token_embd.weight", t.Vocab, t.Width)
-	positions := c.tensor("t.position_embd.weight", t.Context, t.Width)
+	positions := c.tensor("t.position_embd.weight", t.positions(), t.Width)
 	if c.err != nil {
 		return nil, c.err
 	}
 	segment := c.optional("t.token_type_embd.weight", 1, t.Width)
-	x := c.Embed(ids, table, t.EmbedFactor, positions, program.None, segment)
+	x := c.Embed(ids, table, t.EmbedFactor, positions, places, segment)
 	if c.has("t.embd_ln.weight") {
 		x = c.norm(x, "t.embd_ln", &t.Tower)
 	}
@@ -402,14 +440,18 @@ func (c *compiler) textPooling(t *Text, all mask) (one, mask) {
 	case PoolLast:
 		// The last row sees every key even in a causal tower.
 		return func(x int32) int32 { return c.Select(x, program.SelectLast, 0, program.None, 0) }, mask{program.MaskNone, all.lengths}
-	case PoolEOS, PoolArgmax:
+	case PoolEOS, PoolArgmax, PoolAppended:
 		index := c.Input(InputIndex, program.I32, program.Fixed(1), 1)
-		if t.Causal && !t.Masked {
+		pick := func(x int32) int32 { return c.Select(x, program.SelectIndex, 0, index, 0) }
+		pooled := mask{program.MaskNone, all.lengths}
+		switch {
+		case t.Causal && t.Masked:
+			c.fail("%s: %spooling is %q in a tower that is causal and masked", c.f.Name(), textKey, t.Pooling)
+		case t.Causal && t.Pooling != PoolAppended:
 			// Row i of a causal tower sees keys 0..i: as many as InputLengths then says.
-			return func(x int32) int32 { return c.Select(x, program.SelectIndex, 0, index, 0) },
-				mask{program.MaskNone, c.Input(InputLengths, program.I32, program.Fixed(1), 1)}
+			pooled.lengths = c.Input(InputLengths, program.I32, program.Fixed(1), 1)
 		}
-		c.fail("%s: %spooling is %q in a tower that is not causal, or masked", c.f.Name(), textKey, t.Pooling)
+		return pick, pooled
 	}
 	return nil, all
 }

@@ -53,6 +53,9 @@ func (x *Vision) visit(v visitor) {
 	v.int(visionKey+"register_count", &x.Registers, false)
 	v.bool(visionKey+"norm_twice", &x.NormTwice)
 	v.bool(visionKey+"naflex", &x.NaFlex)
+	v.bool(visionKey+"norm_after_pooling", &x.NormAfterPool)
+	v.int(visionKey+"head.attention.head_count", &x.HeadCount, false)
+	v.int(visionKey+"head.query_count", &x.HeadQueries, false)
 	queries := x.Queries != nil
 	v.bool("clip.has_queries", &queries)
 	if queries {
@@ -83,6 +86,9 @@ func (x *Text) visit(v visitor) {
 	v.int(textKey+"pooler_length", &x.Pooler, false)
 	v.act(textKey+"pooler_act", &x.PoolerAct)
 	v.int(textKey+"skipped_tokens", &x.Skip, false)
+	pad := int(x.Pad)
+	v.int(textKey+"padding_token_id", &pad, false)
+	x.Pad = int32(pad)
 }
 
 func (m *Model) visit(v visitor) {

@@ -24,6 +24,10 @@ const (
 	PoolMean   Pooling = "mean"   // the mean over the valid rows
 	PoolMAP    Pooling = "map"    // multi-head attention pooling (SigLIP's head)
 	PoolNone   Pooling = "none"   // every row is an embedding (BLIP-2's queries)
+
+	PoolPatches   Pooling = "patches"   // the mean over all rows but the class token
+	PoolAttention Pooling = "attention" // the mean of learned queries over the rows, before the final norm (CoCa's pictures)
+	PoolAppended  Pooling = "appended"  // a class token behind the text (CoCa's texts)
 )
 
 // Score turns logits into scores.
@@ -52,12 +56,24 @@ type Vision struct {
 	Registers    int  // rows between the class token and the patches
 	NormTwice    bool // the final norm is applied twice to the pooled row (BlipModel)
 	NaFlex       bool // patches come with positions and a mask (SigLIP 2)
-	Queries      *Queries
-	Conv         *Conv // instead of blocks, heads and patches
+
+	NormAfterPool bool // the final norm follows the pooling
+	HeadCount     int  // heads of PoolAttention
+	HeadQueries   int  // queries of PoolAttention
+
+	Queries *Queries
+	Conv    *Conv // instead of blocks, heads and patches
 
 	// Only while a checkpoint is converted.
-	Trained int  // pixels that the position embeddings were trained for, if not Image
-	Gated   bool // blocks have a gate (SwiGLU)
+	Trained    int  // pixels that the position embeddings were trained for, if not Image
+	Gated      bool // blocks have a gate (SwiGLU)
+	PreNorm    bool // there is a norm before the blocks
+	LayerScale bool
+}
+
+// head describes the tower of one attention that PoolAttention is.
+func (v *Vision) head() *Tower {
+	return &Tower{Width: v.Projection, Heads: v.HeadCount, FFN: v.FFN, Projection: v.Projection, Eps: v.Eps, Pooling: PoolMean}
 }
 
 // Queries describes the tower of BLIP-2's Q-Former: learned rows that look at the picture. Its projection is the embedding's.
@@ -81,7 +97,29 @@ type Text struct {
 	PoolerAct      program.Activation
 	Skip           int // ids that are dropped from the start of a text: placeholders of queries (BLIP-2)
 
-	PositionSkip int // rows of positions that come first in the checkpoint and mean nothing; only while it is converted
+	Pad int32 // with PoolAppended: no row sees the position after this id; the class token's id is the last
+
+	// Only while a checkpoint is converted.
+	PositionSkip   int // rows of positions that come first in the checkpoint and mean nothing
+	LayerScale     bool
+	ProjectionKind projectionKind
+}
+
+// projectionKind is how open_clip stores the projection of texts.
+type projectionKind int
+
+const (
+	projectionNone   projectionKind = iota
+	projectionMatrix                // [width, projection], without a bias
+	projectionLinear                // [projection, width], with a bias
+)
+
+// positions is the number of rows of the position embeddings.
+func (t *Text) positions() int {
+	if t.Pooling == PoolAppended {
+		return t.Context + 1
+	}
+	return t.Context
 }
 
 // MaxTokens returns how many ids a text may have.
@@ -145,7 +183,7 @@ func (t *Tower) validate(prefix string) error {
 		return fmt.Errorf("%sattention.layer_norm_epsilon is %g, expected a finite number >= 0", prefix, t.Eps)
 	}
 	switch t.Pooling {
-	case PoolFirst, PoolLast, PoolEOS, PoolArgmax, PoolMean, PoolMAP, PoolNone:
+	case PoolFirst, PoolLast, PoolEOS, PoolArgmax, PoolMean, PoolMAP, PoolNone, PoolPatches, PoolAttention, PoolAppended:
 	default:
 		return fmt.Errorf("%spooling is %q, which is not known", prefix, t.Pooling)
 	}
@@ -172,8 +210,17 @@ func (m *Model) Validate() error {
 			return err
 		}
 		switch v.Pooling {
-		case PoolEOS, PoolArgmax, PoolLast:
+		case PoolEOS, PoolArgmax, PoolLast, PoolAppended:
 			return fmt.Errorf("%spooling is %q, which an image tower can't have", visionKey, v.Pooling)
+		}
+		if v.Pooling == PoolAttention {
+			head := v.head()
+			if err := head.validate(visionKey + "head."); err != nil {
+				return err
+			}
+			if err := inRange(visionKey+"head.query_count", v.HeadQueries, 1, maxContext); err != nil {
+				return err
+			}
 		}
 		if q := v.Queries; q != nil {
 			if err := q.validate(queriesKey); err != nil {
@@ -199,6 +246,10 @@ func (m *Model) Validate() error {
 		}
 		if err := inRange(textKey+"pooler_length", t.Pooler, 0, maxWidth); err != nil {
 			return err
+		}
+		switch t.Pooling {
+		case PoolMAP, PoolNone, PoolPatches, PoolAttention:
+			return fmt.Errorf("%spooling is %q, which a text tower can't have", textKey, t.Pooling)
 		}
 		if err := inRange(textKey+"skipped_tokens", t.Skip, 0, maxContext); err != nil {
 			return err

@@ -1,0 +1,78 @@
+package convert
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/clipgo/clipgo/internal/arch"
+	"github.com/clipgo/clipgo/internal/jsonconf"
+	"github.com/clipgo/clipgo/internal/preprocess"
+	"github.com/clipgo/clipgo/internal/tokenizer"
+)
+
+const openCLIPConfig = "open_clip_config.json"
+
+// isOpenCLIP says whether to read the folder as open_clip does. Where it is in transformers' layout too, that is preferred.
+func (s *source) isOpenCLIP() bool {
+	return s.has(openCLIPConfig) && !(s.has("config.json") && s.has(transformersWeights...))
+}
+
+// readOpenCLIP reads all but the tensors of a folder as open_clip's push_to_hf_hub writes it.
+func (s *source) readOpenCLIP() error {
+	s.configName, s.pixelsName, s.family = openCLIPConfig, openCLIPConfig, arch.OpenCLIP
+	data, err := readConfig(s.file(s.configName))
+	if err != nil {
+		return err
+	}
+	config, err := jsonconf.Parse(s.file(s.configName), data)
+	if err != nil {
+		return err
+	}
+	if !config.IsObject("model_cfg") {
+		return fmt.Errorf("%s: model_cfg is missing; expected an object with embed_dim, vision_cfg and text_cfg", s.file(s.configName))
+	}
+	model := config.Object("model_cfg")
+	if s.model, err = s.family.Read(model); err != nil {
+		return err
+	}
+	s.model.Family = s.family.Type
+	s.model.Name = modelName(config, s.path)
+	if s.pixels, err = preprocess.ParseOpenCLIP(data); err != nil {
+		return fmt.Errorf("%s: %w", s.file(s.configName), err)
+	}
+	spec, err := s.openCLIPTokenizer(model.Object("text_cfg"))
+	if err != nil {
+		return err
+	}
+	s.tokenizer = &spec
+	return config.Err()
+}
+
+// openCLIPTokenizer reads the tokeniser that the text tower names, whose files lie in the folder, or returns CLIP's.
+func (s *source) openCLIPTokenizer(text *jsonconf.Config) (tokenizer.Spec, error) {
+	kwargs := text.Object("tokenizer_kwargs")
+	o := tokenizer.OpenCLIPOptions{
+		Clean:         kwargs.String("clean", ""),
+		ContextLength: text.Int("context_length", 77),
+		StripSEP:      kwargs.Bool("strip_sep_token", false),
+	}
+	name := text.String("hf_tokenizer_name", "")
+	if err := text.Err(); err != nil {
+		return tokenizer.Spec{}, err
+	}
+	if name == "" {
+		spec, err := tokenizer.OpenCLIP(o)
+		if err != nil {
+			return spec, fmt.Errorf("%s: %w", s.file(s.configName), err)
+		}
+		return spec, nil
+	}
+	spec, err := tokenizer.FromHF(os.DirFS(s.path))
+	if err != nil {
+		return spec, fmt.Errorf("%s: reading the tokenizer, which is %s's and expected beside open_clip_config.json: %w", s.path, name, err)
+	}
+	if spec, err = spec.ForOpenCLIP(o); err != nil {
+		return spec, fmt.Errorf("%s: %w", s.file(s.configName), err)
+	}
+	return spec, nil
+}

@@ -1,0 +1,49 @@
+package convert
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/clipgo/clipgo/internal/checkpoint"
+	"github.com/clipgo/clipgo/internal/safetensors"
+	"github.com/clipgo/clipgo/internal/torchfile"
+)
+
+// transformersWeights and openCLIPWeights are the files that the two libraries look for, the preferred ones first.
+var (
+	transformersWeights = []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"}
+	openCLIPWeights     = []string{"open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors", "pytorch_model.bin"}
+)
+
+type opener func(path string) (checkpoint.Checkpoint, error)
+
+// weightsFormat returns what opens a file of weights of this name, nil if it is none.
+func weightsFormat(path string) opener {
+	switch name := strings.ToLower(path); {
+	case strings.HasSuffix(name, ".safetensors.index.json"):
+		return func(path string) (checkpoint.Checkpoint, error) { return safetensors.OpenIndex(path) }
+	case strings.HasSuffix(name, ".safetensors"):
+		return func(path string) (checkpoint.Checkpoint, error) { return safetensors.Open(path) }
+	case strings.HasSuffix(name, ".bin"), strings.HasSuffix(name, ".pt"), strings.HasSuffix(name, ".pth"):
+		return func(path string) (checkpoint.Checkpoint, error) { return torchfile.Open(path) }
+	}
+	return nil
+}
+
+// openWeights opens path, or where it is "" the first of names that the folder has.
+func openWeights(dir, path string, names []string) (checkpoint.Checkpoint, error) {
+	for _, name := range names {
+		if path != "" {
+			break
+		}
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			path = filepath.Join(dir, name)
+		}
+	}
+	if path == "" {
+		return nil, fmt.Errorf("%s: there are no weights; expected %s", dir, strings.Join(names, " or "))
+	}
+	return weightsFormat(path)(path)
+}
