@@ -141,7 +141,10 @@ func openEngine(o options) (*engine.Engine, error) {
 	}
 	e, err := engine.Open(o.engine)
 	var missing *bindings.LoadError
-	if errors.As(err, &missing) && o.engine.Library == "" && os.Getenv(bindings.EnvLibrary) == "" {
+	if errors.As(err, &missing) {
+		if o.engine.Library != "" || os.Getenv(bindings.EnvLibrary) != "" {
+			return nil, fmt.Errorf("%w; or do without: WithInterpreter, or --interpreter, computes slowly in Go", err)
+		}
 		o.warn(fmt.Sprintf("no native engine, computing slowly in Go: %v", err))
 		o.engine.Interpreter = true
 		return openEngine(o)

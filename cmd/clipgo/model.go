@@ -9,7 +9,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/clipgo/clipgo"
-	"github.com/clipgo/clipgo/bindings"
 	"github.com/clipgo/clipgo/gguf"
 )
 
@@ -53,28 +52,19 @@ func openModel(c *cli.Context, s streams) (*clipgo.Model, error) {
 	if c.Bool("strict") {
 		options = append(options, clipgo.WithStrict())
 	}
-	m, err := open(c.String("model"), options)
-	var missing *bindings.LoadError
-	if errors.As(err, &missing) {
-		err = fmt.Errorf("%w, or leave the variable out for the engine of this program, or compute slowly without one: --interpreter", err)
-	}
-	return m, err
-}
-
-// open opens a file, or the demo model without one. Errors say what to do.
-func open(path string, options []clipgo.Option) (*clipgo.Model, error) {
+	path := c.String("model")
 	if path == "" {
 		return clipgo.OpenDemo(options...)
 	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("model %s: no such file; make one with `clipgo convert`, or leave --model out for the demo model", path)
+	case err == nil && info.IsDir():
 		return nil, fmt.Errorf("model %s: this is a folder, expected a GGUF file; make one with `clipgo convert %s`", path, path)
 	}
 	m, err := clipgo.Open(path, options...)
 	var broken *gguf.FormatError
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(*bindings.LoadError)):
-		return nil, fmt.Errorf("model %s: no such file; make one with `clipgo convert`, or leave --model out for the demo model", path)
-	case errors.As(err, &broken):
+	if errors.As(err, &broken) {
 		return nil, fmt.Errorf("model %w; copy the file again, or make it with `clipgo convert`", err)
 	}
 	return m, err

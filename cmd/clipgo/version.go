@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/clipgo/clipgo/bindings"
+	"github.com/clipgo/clipgo"
 )
 
 // version is the module's version, as the go command recorded it.
@@ -28,20 +28,14 @@ func versionCommand(s streams) *cli.Command {
 				return fmt.Errorf("version: unexpected argument %q", c.Args().First())
 			}
 			fmt.Fprintf(s.out, "clipgo %s\n%s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			library, err := bindings.Open("")
-			if err != nil && os.Getenv(bindings.EnvLibrary) != "" {
-				return err
+			engine, err := clipgo.FindEngine()
+			switch {
+			case err == nil:
+				_, err = fmt.Fprintf(s.out, "engine: %s (%s), instruction sets %v\n", engine.Library, engine.Source, engine.ISAs)
+			case os.Getenv("CLIPGO_LIBRARY") == "":
+				_, err = fmt.Fprintf(s.out, "engine: Go interpreter (%s)\n", oneLine(err))
 			}
-			if err != nil {
-				fmt.Fprintf(s.out, "engine: Go interpreter (%s)\n", oneLine(err))
-				return nil
-			}
-			isas, err := library.ISAs()
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(s.out, "engine: %s (%s), instruction sets %v\n", library.Path(), library.Source(), isas)
-			return nil
+			return err
 		},
 	})
 }
