@@ -151,6 +151,31 @@ func TestAttack48BrokenEXIF(t *testing.T) {
 	require.Zero(t, exifOrientation([]byte("MM\x00*\x00\x00\x00\x08\xff\xff")))
 }
 
+// Attack 49: a tile of a gigabyte in a file of a hundred bytes costs no memory.
+func TestAttack49TileBomb(t *testing.T) {
+	order := binary.LittleEndian
+	b := []byte("II*\x00\x08\x00\x00\x00")
+	entries := [][2]uint32{
+		{tagWidth, 13000}, {tagHeight, 13000}, {tagBits, 16}, {tagCompression, 8}, {tagPhotometric, 2}, {tagSamplesPerPixel, 3},
+		{tagTileWidth, 13000}, {tagTileHeight, 13000}, {tagTileOffsets, 8}, {tagTileBytes, 90},
+	}
+	b = order.AppendUint16(b, uint16(len(entries)))
+	for _, e := range entries {
+		b = order.AppendUint16(b, uint16(e[0]))
+		b = order.AppendUint16(b, 4)
+		b = order.AppendUint32(b, 1)
+		b = order.AppendUint32(b, e[1])
+	}
+	result := testing.Benchmark(func(bench *testing.B) {
+		bench.ReportAllocs()
+		for bench.Loop() {
+			_, err := Decode(b, Options{})
+			require.ErrorIs(bench, err, errTruncated)
+		}
+	})
+	require.Less(t, result.AllocedBytesPerOp(), int64(1<<20))
+}
+
 // Attack 49: TIFF directories with absurd strips, tiles and sizes.
 func TestAttack49TIFFBombs(t *testing.T) {
 	data := samples(t)["RGB.tiff"]

@@ -21,6 +21,7 @@ type jpegReader struct {
 	restart     int            // MCUs between restart markers, 0: none
 	jfif, adobe bool
 	transform   byte // Adobe's colour transform
+	keepColours bool // neither converted from YCbCr nor inverted, whatever it looks like
 	exif, xmp   []byte
 	scans       int
 }
@@ -51,10 +52,15 @@ var zigzag = [64]int{
 
 func (d *decoder) jpeg() (*Picture, error) {
 	j := &jpegReader{d: d}
+	p, err := j.decode()
+	d.orient(j.exif, j.xmp)
+	return p, err
+}
+
+func (j *jpegReader) decode() (*Picture, error) {
 	if err := j.segments(); err != nil {
 		return nil, err
 	}
-	d.orient(j.exif, j.xmp)
 	if j.progressive {
 		j.transformAll()
 	}
@@ -502,6 +508,7 @@ func (j *jpegReader) picture() *Picture {
 		mode = CMYK32
 		ycc = j.adobe && j.transform != 0
 	}
+	ycc = ycc && !j.keepColours
 	p := newPicture(mode, j.w, j.h)
 	// Rows are independent of each other: large pictures are shared out.
 	workers := min(runtime.GOMAXPROCS(0), 1+j.w*j.h>>20)
@@ -546,7 +553,7 @@ func (j *jpegReader) rows(p *Picture, ycc bool, from, to int) {
 			}
 		}
 		// Adobe stores ink inverted, and Pillow takes every CMYK for Adobe's. YCCK's first three are inverted twice.
-		if n == 4 {
+		if n == 4 && !j.keepColours {
 			for i := range dst {
 				if i%4 >= first {
 					dst[i] = 255 - dst[i]

@@ -71,6 +71,13 @@ for mode in "1", "L", "I;16", "P", "RGB", "RGBA":
         if compression and mode in ("1", "P"):
             continue
         save(f"{mode.replace(';', '')}{'-' + compression if compression else ''}.tiff", mode, compression=compression)
+for mode in "LA", "CMYK", "I", "F":
+    save(f"{mode}.tiff", mode)
+save("fax3.tiff", "1", compression="group3")
+save("fax4.tiff", "1", compression="group4")
+save("RGB-jpeg.tiff", "RGB", compression="jpeg")
+save("CMYK-jpeg.tiff", "CMYK", compression="jpeg")
+save("YCbCr-jpeg.tiff", "YCbCr", compression="jpeg")
 save("1.pbm", "1")
 save("L.pgm", "L")
 save("I16.pgm", "I;16")
