@@ -16,6 +16,7 @@ import (
 
 // Options of Convert; the zero value converts both towers to F16.
 type Options struct {
+	Name       string // general.name; "": what the checkpoint says, else its folder's name
 	Type       string // of the matrices: F32, F16, BF16 or a quantised type; "": F16
 	TextOnly   bool   // leave the image tower out
 	VisionOnly bool   // leave the text tower and the tokeniser out
@@ -54,6 +55,9 @@ func Convert(ctx context.Context, path, out string, o Options) (*Report, error) 
 		return nil, err
 	}
 	defer src.Close()
+	if o.Name != "" {
+		src.model.Name = o.Name
+	}
 	if o.TextOnly {
 		src.model.Vision = nil
 	}

@@ -25,6 +25,7 @@ Examples:
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: the folder's name and the type)"},
 			&cli.StringFlag{Name: "type", Value: "F16", Usage: "`TYPE` of the matrices (default: F16), one of\n\t" + typeNames("\n\t")},
+			&cli.StringFlag{Name: "name", Usage: "`NAME` of the model in the file (default: what the checkpoint says, else the folder's)"},
 			&cli.BoolFlag{Name: "text-only", Usage: "leave the image tower out"},
 			&cli.BoolFlag{Name: "vision-only", Usage: "leave the text tower out"},
 		},
@@ -42,6 +43,7 @@ func convertAction(c *cli.Context, s streams) error {
 	}
 	bar := newProgress(s.err, "convert")
 	report, err := convert.Convert(c.Context, source, out, convert.Options{
+		Name:       c.String("name"),
 		Type:       c.String("type"),
 		TextOnly:   c.Bool("text-only"),
 		VisionOnly: c.Bool("vision-only"),
