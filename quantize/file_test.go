@@ -106,8 +106,8 @@ func TestFileFollowsThePolicy(t *testing.T) {
 	defer f.Close()
 	want := map[string]gguf.Type{
 		"t.token_embd.weight": gguf.Q4_K, "t.position_embd.weight": gguf.F16, "t.blk.0.attn_q.weight": gguf.Q4_K,
-		"t.blk.0.attn_q.bias": gguf.F32, "t.blk.0.attn_v.weight": gguf.Q6_K, "t.blk.0.ffn_down.weight": gguf.Q5_K,
-		"text_projection.weight": gguf.Q8_0, "v.blk.0.ffn_up.weight": gguf.Q5_0, "v.blk.0.ffn_down.weight": gguf.F16,
+		"t.blk.0.attn_q.bias": gguf.F32, "t.blk.0.attn_v.weight": gguf.Q5_K, "t.blk.0.ffn_down.weight": gguf.Q4_K,
+		"text_projection.weight": gguf.Q8_0, "v.blk.0.ffn_up.weight": gguf.Q5_1, "v.blk.0.ffn_down.weight": gguf.F16,
 		"v.patch_embd.weight": gguf.F16,
 	}
 	var bytes int64
@@ -171,10 +171,10 @@ func TestPureAndOverrides(t *testing.T) {
 		got, _ := p.TypeFor(name, []uint64{256, 256})
 		return got
 	}
-	assert.Equal(t, gguf.Q5_K, typ("v.blk.11.attn_v.weight"))
+	assert.Equal(t, gguf.Q4_K, typ("v.blk.11.attn_v.weight"))
 	require.NoError(t, p.ParseOverride(`BLK\.1[01]\..*=q8_0`))
 	assert.Equal(t, gguf.Q8_0, typ("v.blk.11.attn_v.weight"))
-	assert.Equal(t, gguf.Q5_K, typ("v.blk.1.attn_v.weight"))
+	assert.Equal(t, gguf.Q4_K, typ("v.blk.1.attn_v.weight"))
 	p.Pure()
 	assert.Equal(t, gguf.Q3_K, typ("v.blk.1.attn_v.weight"))
 	assert.Equal(t, gguf.Q3_K, typ("text_projection.weight"))

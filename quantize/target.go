@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"regexp"
 	"sort"
 
 	"github.com/clipgo/clipgo/gguf"
@@ -14,14 +15,28 @@ import (
 // narrowest types on, the step that removes the most error for its bytes is taken, until the next would not fit.
 //
 // The error of a tensor is its squared error by its energy, weighted by the importance matrix: the noise that the product
-// with it adds to its output, by the output's own size.
+// with it adds to its output, by the output's own size; times how far that reaches the logits.
 
 // candidates are the types that a tensor may get, narrow to wide.
 var candidates = []gguf.Type{gguf.Q2_K, gguf.Q3_K, gguf.IQ4_XS, gguf.IQ4_NL, gguf.Q4_K, gguf.Q5_0, gguf.Q5_K, gguf.Q6_K, gguf.Q8_0, gguf.F16}
 
-// projectionFactor is how much the noise of the final projections counts against that of a block's product, which is
-// only a part of what the residual stream carries.
-const projectionFactor = 8
+// noiseFactors are how far a tensor's noise reaches the logits: the mean square of their change with the tensor alone in
+// Q3_K, by what queries and keys do, from the measurements that the mixes rest on.
+var noiseFactors = []struct {
+	pattern *regexp.Regexp
+	factor  float64
+}{
+	{projection, 10}, {up, 12}, {output, 5}, {values, 4}, {regexp.MustCompile(`ffn_down\.`), 3},
+}
+
+func noiseFactor(name string) float64 {
+	for _, n := range noiseFactors {
+		if n.pattern.MatchString(name) {
+			return n.factor
+		}
+	}
+	return 1
+}
 
 // sampleElements is how much of a tensor is tried.
 const sampleElements = 1 << 16
@@ -110,10 +125,7 @@ func (j *job) try(t *TensorReport) ([]option, error) {
 		}
 		x = append(x, row...)
 	}
-	factor := 1.0
-	if projection.MatchString(t.Name) {
-		factor = projectionFactor
-	}
+	factor := noiseFactor(t.Name)
 	var hull []option
 	for _, typ := range candidates {
 		row, err := typ.RowBytes(t.Dims[0])
