@@ -22,7 +22,7 @@ const module = "github.com/clipgo/clipgo"
 // ending /... takes in what lies below. The standard library is free. The longest key that fits a package rules it.
 var arrows = map[string][]string{
 	"cmd/clipgo": {"root", "convert", "quantize", "gguf", "internal/atomicfile", "internal/npy", "github.com/urfave/cli/v2",
-		"golang.org/x/sys/..."},
+		"golang.org/x/sys/...", "golang.org/x/text/..."},
 	"root":     {"bindings", "quantize", "gguf", "internal/..."},
 	"convert":  {"quantize", "gguf", "internal/..."},
 	"quantize": {"gguf", "internal/half", "internal/ordered", "internal/atomicfile"},

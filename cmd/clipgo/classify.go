@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/text/width"
 
 	"github.com/clipgo/clipgo"
 )
@@ -30,19 +31,25 @@ Examples:
   curl -s https://example.org/cat.jpg | clipgo classify --labels cat,dog --json -
 
 Exit status: 0 all pictures done, 1 some of them failed, 2 nothing done.`,
-		Flags: modelFlags(
-			&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "a `LABEL`; may be repeated"},
-			&cli.StringFlag{Name: "labels", Usage: "labels separated by commas: `A,B,C`"},
-			&cli.StringFlag{Name: "labels-file", Usage: "`FILE` with a label on each line"},
-			&cli.StringSliceFlag{Name: "template", Usage: "`TEXT` with one {} for the label (default: the model's own);\n\tmay be repeated, which averages"},
+		Flags: modelFlags(append(labelFlags(),
 			&cli.IntFlag{Name: "top", Usage: "print only the `N` best labels"},
 			&cli.BoolFlag{Name: "logits", Usage: "also print the logits, scale and bias included"},
 			&cli.BoolFlag{Name: "json", Usage: "print a list of scores and labels; for several pictures\n\ta list of such lists, with null for one that failed"},
 			&cli.BoolFlag{Name: "jsonl", Usage: "print a line with a JSON object for each picture, as it is done"},
 			&cli.BoolFlag{Name: "csv", Usage: "print comma-separated values: image, label, score"},
-		),
+		)...),
 		Action: func(c *cli.Context) error { return classify(c, s) },
 	})
+}
+
+// labelFlags name the labels, which readLabels reads, and the prompts made of them.
+func labelFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "a `LABEL`; may be repeated"},
+		&cli.StringFlag{Name: "labels", Usage: "labels separated by commas: `A,B,C`"},
+		&cli.StringFlag{Name: "labels-file", Usage: "`FILE` with a label on each line"},
+		&cli.StringSliceFlag{Name: "template", Usage: "`TEXT` with one {} for the label (default: the model's own);\n\tmay be repeated, which averages"},
+	}
 }
 
 func classify(c *cli.Context, s streams) error {
@@ -150,12 +157,12 @@ func readLabels(c *cli.Context) ([]string, error) {
 	if path := c.String("labels-file"); path != "" {
 		lines, err := readLines(path)
 		if err != nil {
-			return nil, fmt.Errorf("classify: reading labels: %w", err)
+			return nil, fmt.Errorf("%s: reading labels: %w", c.Command.Name, err)
 		}
 		labels = append(labels, lines...)
 	}
 	if len(labels) == 0 {
-		return nil, errors.New("classify: no labels: give -l LABEL (repeatable), --labels a,b,c or --labels-file FILE")
+		return nil, fmt.Errorf("%s: no labels: give -l LABEL (repeatable), --labels a,b,c or --labels-file FILE", c.Command.Name)
 	}
 	return labels, nil
 }
@@ -353,26 +360,39 @@ func (p *tablePrinter) predictions(i int, list []clipgo.Prediction) error {
 	p.printed = true
 	labelWidth := 0
 	for _, x := range list {
-		labelWidth = max(labelWidth, utf8.RuneCountInString(x.Label))
+		labelWidth = max(labelWidth, columns(x.Label))
 	}
-	columns, _, terminal := terminalSize(p.w)
+	all, _, terminal := terminalSize(p.w)
 	taken := labelWidth + 13 // beside the bar: score, gaps, and a column that stays free
 	if p.logits {
 		taken += 11
 	}
-	barWidth := max(0, min(40, columns-taken))
+	barWidth := max(0, min(40, all-taken))
 	for _, x := range list {
 		fmt.Fprintf(w, "%7.3f%%  ", 100*x.Score)
 		if p.logits {
 			fmt.Fprintf(w, "%9.4f  ", x.Logit)
 		}
 		fmt.Fprint(w, x.Label)
-		if terminal {
-			fmt.Fprint(w, strings.Repeat(" ", labelWidth-utf8.RuneCountInString(x.Label)+2), bar(x.Score, barWidth))
+		if b := bar(x.Score, barWidth); terminal && b != "" {
+			fmt.Fprint(w, strings.Repeat(" ", labelWidth-columns(x.Label)+2), b)
 		}
 		fmt.Fprintln(w)
 	}
 	return w.Flush()
+}
+
+// columns counts the columns that s takes on a terminal.
+func columns(s string) (n int) {
+	for _, r := range s {
+		switch width.LookupRune(r).Kind() {
+		case width.EastAsianWide, width.EastAsianFullwidth:
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 // bar draws a fraction in eighths of a character.

@@ -127,10 +127,10 @@ func TestConvertErrors(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	clip(t, "convert", "/nonexistent").refused(t, "convert: /nonexistent", "no such file", "config.json, model.safetensors")
-	clip(t, "convert", dir).refused(t, dir, "no config.json")
+	clip(t, "convert", dir).refused(t, dir, "config.json; expected")
 	clip(t, "convert", dir, dir).refused(t, "2 folders, expected one")
 	clip(t, "convert", dir, "--type", "Q9").refused(t, `unknown type "Q9", expected one of F32, F16`)
-	clip(t, "convert", dir, "--type", "").refused(t, "no config.json")
+	clip(t, "convert", dir, "--type", "").refused(t, "config.json; expected")
 	write := func(name, text string) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
