@@ -86,12 +86,16 @@ func readOpenCLIPVision(c *Config, projection int, quick bool) *Vision {
 		return &Vision{}
 	}
 	refuseCustomBlocks(c)
-	width := c.Int("width", 768)
+	width, headWidth := c.Int("width", 768), c.Int("head_width", 64)
+	if headWidth < 1 {
+		c.Fail("head_width", "is %d, expected a positive number", headWidth)
+		return &Vision{}
+	}
 	v := &Vision{
 		Tower: Tower{
 			Width:      width,
 			Layers:     c.Int("layers", 12),
-			Heads:      width / max(c.Int("head_width", 64), 1),
+			Heads:      width / headWidth,
 			FFN:        int(float64(width) * c.Float("mlp_ratio", 4)),
 			Eps:        float32(c.Object("norm_kwargs").Float("eps", 1e-5)),
 			Act:        openCLIPActivation(c, quick),
