@@ -27,6 +27,10 @@ type Image struct {
 // Size returns the picture's width and height in pixels.
 func (m *Image) Size() (width, height int) { return m.picture.W, m.picture.H }
 
+// RGB returns the pixels as the model's processor gets them: [height, width, 3], rows without padding. They may belong to
+// the Image, and must not be changed.
+func (m *Image) RGB() []byte { return m.picture.ToRGB().Pix }
+
 // ImageOptions limit what a picture may be. The zero value means the defaults.
 type ImageOptions struct {
 	MaxPixels int           // of the picture; 0: 178,956,970, as Pillow

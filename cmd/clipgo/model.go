@@ -14,14 +14,20 @@ import (
 
 // modelFlags are the flags of every command that computes.
 func modelFlags(more ...cli.Flag) []cli.Flag {
-	return append(more,
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, EnvVars: []string{"CLIPGO_MODEL"}, Usage: "GGUF `FILE` of the model (default: the demo model inside)"},
+	more = append(more,
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, EnvVars: []string{"CLIPGO_MODEL"}, Usage: "GGUF `FILE` of the model (default: the demo model inside)"})
+	return append(more, engineFlags()...)
+}
+
+// engineFlags say how to compute; engineOptions reads them.
+func engineFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "`N` threads compute (default: one for each processor)"},
 		&cli.StringFlag{Name: "activations", Value: "int8", Usage: "`KIND` of left sides of products: int8 (default), int8-row or float32\n\twith quantised weights; bfloat16 also with F16 and BF16 ones"},
 		&cli.StringFlag{Name: "isa", Usage: "force the instruction set `NAME`; clipgo version lists them"},
 		&cli.BoolFlag{Name: "interpreter", Usage: "compute slowly in Go, without the native engine"},
 		&cli.BoolFlag{Name: "strict", Usage: "a text longer than the model's context is an error"},
-	)
+	}
 }
 
 var activations = map[string]clipgo.Activations{
@@ -31,8 +37,7 @@ var activations = map[string]clipgo.Activations{
 	"bfloat16": clipgo.BFloat16,
 }
 
-// openModel opens the model that the flags name. The demo model says what it is, since nobody asked for it.
-func openModel(c *cli.Context, s streams) (*clipgo.Model, error) {
+func engineOptions(c *cli.Context, s streams) ([]clipgo.Option, error) {
 	a, ok := activations[c.String("activations")]
 	if !ok {
 		return nil, fmt.Errorf("--activations is %q, expected int8, int8-row, float32 or bfloat16", c.String("activations"))
@@ -52,14 +57,27 @@ func openModel(c *cli.Context, s streams) (*clipgo.Model, error) {
 	if c.Bool("strict") {
 		options = append(options, clipgo.WithStrict())
 	}
+	return options, nil
+}
+
+// openModel opens the model that the flags name.
+func openModel(c *cli.Context, s streams) (*clipgo.Model, error) {
+	options, err := engineOptions(c, s)
+	if err != nil {
+		return nil, err
+	}
 	path := c.String("model")
 	if path == "" {
 		return clipgo.OpenDemo(options...)
 	}
-	switch info, err := os.Stat(path); {
-	case errors.Is(err, fs.ErrNotExist):
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("model %s: no such file; make one with `clipgo convert`, or leave --model out for the demo model", path)
-	case err == nil && info.IsDir():
+	}
+	return openFile(path, options)
+}
+
+func openFile(path string, options []clipgo.Option) (*clipgo.Model, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil, fmt.Errorf("model %s: this is a folder, expected a GGUF file; make one with `clipgo convert %s`", path, path)
 	}
 	m, err := clipgo.Open(path, options...)
