@@ -197,9 +197,6 @@ func TestPipelineEqualsTransformers(t *testing.T) {
 			c, err := m.NewClassifier(context.Background(), p.Labels, clipgo.WithTemplates(p.Template))
 			require.NoError(t, err)
 			for i, want := range p.Results {
-				if filepath.Ext(g.Images[i]) != ".png" {
-					continue // another JPEG decoder
-				}
 				image, err := clipgo.LoadImage(context.Background(), testutil.Shared(t, "data", "images", g.Images[i]))
 				require.NoError(t, err)
 				got, err := c.Classify(context.Background(), image)
