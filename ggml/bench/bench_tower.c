@@ -2,8 +2,8 @@
  *
  *   bench_tower [-s shape] [-i isa] [-t f32|f16|q8_0|q4_0] [-a f32|int8|row|bf16] [-n threads] [-b batch] [-p]
  *
- * ms is the median of the faster half of the runs; -p lists the time of each kind of op. Beside it the processor time of
- * all threads, which other processes disturb less. */
+ * ms is the median of the faster half of the runs; -p lists the time of each kind of op. Beside it the processor time
+ * of all threads, which other processes disturb less. */
 #define _POSIX_C_SOURCE 200809L
 #include "clipgo.h"
 
@@ -128,10 +128,8 @@ static uint8_t *random_data(void) {
         for (uint64_t i = 0; i < w->bytes; i += block) {
             float f = (float)(int8_t)at[i] * 3e-4f;
             uint16_t h = (uint16_t)(0x1400 | (at[i] << 8 & 0x8000)); /* 2^-10 */
-            if (block == 4)
-                memcpy(at + i, &f, 4);
-            else
-                memcpy(at + i, &h, 2);
+            if (block == 4) memcpy(at + i, &f, 4);
+            else memcpy(at + i, &h, 2);
         }
     }
     return data;
@@ -208,10 +206,16 @@ static int bench(const struct shape *s, uint32_t type, uint32_t activations, con
         qsort(times, RUNS, sizeof times[0], by_size);
         qsort(processors, RUNS, sizeof processors[0], by_size);
         double ms = times[RUNS / 4];
-        printf("%-9s %-5s %s, %u threads, batch %u: %8.2f ms an item (%.2f of processors), %7.1f GFLOP/s, packed %.1f MB in %.0f ms, arena %.1f MB\n",
-               s->name, types[type == 0 ? 0 : type == 1 ? 1 : type == 8 ? 2 : 3].name, info.isa, info.threads, batch,
-               ms / batch, processors[RUNS / 4] / batch, p.flop * batch / ms / 1e6, (double)memory.packed_bytes / 1e6, pack,
-               (double)arena.arena_bytes / 1e6);
+        printf("%-9s %-5s %s, %u threads, batch %u: %8.2f ms an item (%.2f of processors), %7.1f GFLOP/s, packed %.1f "
+               "MB in %.0f ms, arena %.1f MB\n",
+               s->name,
+               types[type == 0   ? 0
+                     : type == 1 ? 1
+                     : type == 8 ? 2
+                                 : 3]
+                   .name,
+               info.isa, info.threads, batch, ms / batch, processors[RUNS / 4] / batch, p.flop * batch / ms / 1e6,
+               (double)memory.packed_bytes / 1e6, pack, (double)arena.arena_bytes / 1e6);
         if (profile) print_profile(context, total);
     }
     clipgo_context_free(context);

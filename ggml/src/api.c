@@ -15,6 +15,7 @@ int32_t clipgo_abi_version(void) { return CLIPGO_ABI_VERSION; }
 
 int32_t clipgo_layout(uint32_t *out, uint64_t n) {
     static const uint32_t layout[] = {
+/* clang-format off */
 #define S(type) sizeof(type)
 #define F(type, field) offsetof(type, field)
         S(clipgo_error), F(clipgo_error, size), F(clipgo_error, code), F(clipgo_error, detail), F(clipgo_error, message),
@@ -38,6 +39,7 @@ int32_t clipgo_layout(uint32_t *out, uint64_t n) {
         F(clipgo_memory, arena_bytes),
 #undef S
 #undef F
+        /* clang-format on */
     };
     const uint64_t total = sizeof layout / sizeof layout[0];
     if (out != NULL) memcpy(out, layout, (n < total ? n : total) * sizeof *out);
@@ -64,8 +66,8 @@ static int32_t null_argument(clipgo_error *err, const char *name) {
 }
 
 static int32_t wrong_size(clipgo_error *err, const char *name, uint32_t got, size_t want) {
-    return fail(err, CLIPGO_ERR_ARGUMENT, got, "%s.size is %u, expected %zu: caller and library are of different versions",
-                name, got, want);
+    return fail(err, CLIPGO_ERR_ARGUMENT, got,
+                "%s.size is %u, expected %zu: caller and library are of different versions", name, got, want);
 }
 
 static int32_t wrong_flags(clipgo_error *err, const char *name, uint64_t flags) {
@@ -74,8 +76,8 @@ static int32_t wrong_flags(clipgo_error *err, const char *name, uint64_t flags) 
 
 #define CHECK_POINTER(p) \
     if ((p) == NULL) return null_argument(err, #p)
-#define CHECK_STRUCT(p)      \
-    CHECK_POINTER(p);        \
+#define CHECK_STRUCT(p) \
+    CHECK_POINTER(p);   \
     if ((p)->size != sizeof *(p)) return wrong_size(err, #p, (p)->size, sizeof *(p))
 #define CHECK_FLAGS(p, known) \
     if ((p)->flags & ~(known)) return wrong_flags(err, #p, (p)->flags)
@@ -223,8 +225,8 @@ int32_t clipgo_run(clipgo_context *context, const clipgo_run_args *args, const v
         return fail(err, CLIPGO_ERR_ARGUMENT, 0, "in and out overlap");
     if (args->batch == 0 || args->batch > context->max_batch || args->rows == 0 || args->rows > context->max_rows)
         return fail(err, CLIPGO_ERR_INPUT, args->batch,
-                    "a run of %u items of %u rows: the context was made for 1 to %u of 1 to %u", args->batch, args->rows,
-                    context->max_batch, context->max_rows);
+                    "a run of %u items of %u rows: the context was made for 1 to %u of 1 to %u", args->batch,
+                    args->rows, context->max_batch, context->max_rows);
     if (atomic_exchange(&context->busy, 1))
         return fail(err, CLIPGO_ERR_ARGUMENT, 0, "the context is in use: one caller at a time");
     int32_t status = context_run(context, args->batch, args->rows, in, in_bytes, out, out_bytes, err);
@@ -245,8 +247,8 @@ int32_t clipgo_profile(clipgo_context *context, uint64_t *nanoseconds, uint64_t 
     if (context->nanoseconds == NULL)
         return fail(err, CLIPGO_ERR_ARGUMENT, 0, "the context was made without CLIPGO_CONTEXT_PROFILE");
     if (n < context->program->n_ops)
-        return fail(err, CLIPGO_ERR_ARGUMENT, (int64_t)n, "room for %llu ops, the program has %u", (unsigned long long)n,
-                    context->program->n_ops);
+        return fail(err, CLIPGO_ERR_ARGUMENT, (int64_t)n, "room for %llu ops, the program has %u",
+                    (unsigned long long)n, context->program->n_ops);
     memcpy(nanoseconds, context->nanoseconds, context->program->n_ops * sizeof *nanoseconds);
     return CLIPGO_OK;
 }

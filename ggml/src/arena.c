@@ -10,8 +10,9 @@ static int larger_first(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* Greedy by size: the largest first, each at the lowest offset that is free during its life. On programs of transformers
- * this comes to the largest sum of blocks that live at once, which is the least possible, or close to it. */
+/* Greedy by size: the largest first, each at the lowest offset that is free during its life. On programs of
+ * transformers this comes to the largest sum of blocks that live at once, which is the least possible, or close to it.
+ */
 int arena_plan(arena_block *blocks, uint32_t n, uint64_t *total) {
     *total = 0;
     if (n == 0) return 1;

@@ -15,8 +15,8 @@ static const uint64_t max_total_rows = 1u << 30, max_value_bytes = (uint64_t)1 <
 /* Bytes of a value, or 0: too many. */
 static uint64_t value_bytes(const clipgo_value *v, uint64_t batch, uint64_t rows) {
     uint64_t total, elements, bytes;
-    if (!size_mul(batch, value_rows(v, rows), &total) || total > max_total_rows || !size_mul(total, v->width, &elements) ||
-        !size_mul(elements, 4, &bytes) || bytes > max_value_bytes)
+    if (!size_mul(batch, value_rows(v, rows), &total) || total > max_total_rows ||
+        !size_mul(total, v->width, &elements) || !size_mul(elements, 4, &bytes) || bytes > max_value_bytes)
         return 0;
     return bytes;
 }
@@ -56,8 +56,8 @@ static int32_t plan(clipgo_context *c, clipgo_error *err) {
         (!arena_plan(blocks, used, &c->scratch_offset) || !size_align(c->scratch_bytes, &c->scratch_bytes) ||
          !size_mul(c->scratch_bytes, pool_threads(p->weights->device->pool), &scratch) ||
          !size_add(c->scratch_offset, scratch, &c->arena_bytes)))
-        status = fail(err, CLIPGO_ERR_MEMORY, 0, "no memory for an arena of %u items of %u rows", c->max_batch,
-                      c->max_rows);
+        status =
+            fail(err, CLIPGO_ERR_MEMORY, 0, "no memory for an arena of %u items of %u rows", c->max_batch, c->max_rows);
     for (uint32_t i = 0; i < used && status == CLIPGO_OK; i++) *answers[i] = blocks[i].offset;
     free(blocks);
     free(answers);
@@ -116,8 +116,8 @@ static int32_t place_buffer(const run *r, uint32_t role, uint8_t *buffer, uint64
         if (v->role != role) continue;
         size = value_bytes(v, r->batch, r->rows);
         if (size == 0 || !size_align(at, &at) || !size_add(at, size, &size) || size > bytes)
-            return fail(err, CLIPGO_ERR_INPUT, i, "the %s of %llu bytes ends before value %u [%llu, %llu, %u] does", name,
-                        (unsigned long long)bytes, i, (unsigned long long)r->batch,
+            return fail(err, CLIPGO_ERR_INPUT, i, "the %s of %llu bytes ends before value %u [%llu, %llu, %u] does",
+                        name, (unsigned long long)bytes, i, (unsigned long long)r->batch,
                         (unsigned long long)value_rows(v, r->rows), v->width);
         r->context->places[i] = buffer + at;
         at = size;
@@ -128,13 +128,14 @@ static int32_t place_buffer(const run *r, uint32_t role, uint8_t *buffer, uint64
 }
 
 /* Checks that every integer of a value lies in [least, most]. */
-static int32_t check_integers(const run *r, uint32_t op, int32_t value, int32_t least, int64_t most, clipgo_error *err) {
+static int32_t check_integers(const run *r, uint32_t op, int32_t value, int32_t least, int64_t most,
+                              clipgo_error *err) {
     const int32_t *x = run_place(r, value);
     uint64_t n = r->batch * run_rows(r, value);
     for (uint64_t i = 0; i < n; i++)
         if (x[i] < least || x[i] > most)
-            return fail(err, CLIPGO_ERR_INPUT, x[i], "op %u (%s): element %llu of value %d is %d, expected %d to %lld", op,
-                        op_name(r->program->steps[op].op.kind), (unsigned long long)i, value, x[i], least,
+            return fail(err, CLIPGO_ERR_INPUT, x[i], "op %u (%s): element %llu of value %d is %d, expected %d to %lld",
+                        op, op_name(r->program->steps[op].op.kind), (unsigned long long)i, value, x[i], least,
                         (long long)most);
     return CLIPGO_OK;
 }
@@ -155,10 +156,8 @@ static int32_t check_run(const run *r, clipgo_error *err) {
         case CLIPGO_OP_EMBED:
             status = check_integers(r, i, op->src[0], 0, (int64_t)tensors[op->w[0]].rows - 1, err);
             if (status != CLIPGO_OK || op->w[1] < 0) break;
-            if (op->src[1] >= 0)
-                status = check_integers(r, i, op->src[1], 0, (int64_t)tensors[op->w[1]].rows - 1, err);
-            else
-                status = check_enough_rows(i, "positions", tensors[op->w[1]].rows, run_rows(r, op->dst), err);
+            if (op->src[1] >= 0) status = check_integers(r, i, op->src[1], 0, (int64_t)tensors[op->w[1]].rows - 1, err);
+            else status = check_enough_rows(i, "positions", tensors[op->w[1]].rows, run_rows(r, op->dst), err);
             break;
         case CLIPGO_OP_ADD:
             if (op->w[0] >= 0)
@@ -192,7 +191,8 @@ static void poison(const run *r, int32_t op) {
             memset(r->context->places[i], 0xff, value_bytes(&p->values[i], r->batch, r->rows));
     for (uint32_t i = 0; i < p->n_prepared; i++)
         if (p->prepared[i].last == op)
-            memset(run_prepared(r, (int32_t)i), 0xff, r->batch * run_rows(r, p->prepared[i].value) * p->prepared[i].row_bytes);
+            memset(run_prepared(r, (int32_t)i), 0xff,
+                   r->batch * run_rows(r, p->prepared[i].value) * p->prepared[i].row_bytes);
 }
 #else
 static void poison(const run *r, int32_t op) { (void)r, (void)op; }

@@ -39,9 +39,7 @@ uint64_t op_scratch(const clipgo_program *p, const step *s, uint64_t max_rows);
 /* linear.c */
 void linear_run(const run *r, const step *s);
 
-static inline uint64_t run_rows(const run *r, int32_t value) {
-    return value_rows(&r->program->values[value], r->rows);
-}
+static inline uint64_t run_rows(const run *r, int32_t value) { return value_rows(&r->program->values[value], r->rows); }
 static inline size_t run_width(const run *r, int32_t value) { return r->program->values[value].width; }
 static inline void *run_place(const run *r, int32_t value) { return r->context->places[value]; }
 static inline uint8_t *run_prepared(const run *r, int32_t index) {

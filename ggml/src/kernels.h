@@ -64,10 +64,10 @@ typedef struct clipgo_attention_args {
 } clipgo_attention_args;
 
 typedef struct clipgo_dwconv_args {
-    const float *x;      /* [height * width, channels] */
-    const float *taps;   /* [kernel_h * kernel_w, channels] */
-    const float *bias;   /* [channels] or NULL */
-    float *dst;          /* [out_h * out_w, channels] */
+    const float *x;    /* [height * width, channels] */
+    const float *taps; /* [kernel_h * kernel_w, channels] */
+    const float *bias; /* [channels] or NULL */
+    float *dst;        /* [out_h * out_w, channels] */
     size_t channels, height, width, kernel_h, kernel_w, stride, pad_top, pad_left, out_w;
     int32_t act;
 } clipgo_dwconv_args;
@@ -95,7 +95,7 @@ typedef struct clipgo_kernels {
     void (*norm)(const clipgo_norm_args *args, size_t begin, size_t end); /* rows [begin, end) */
     void (*l2norm)(float *dst, const float *x, size_t width, float eps, size_t begin, size_t end);
     size_t (*attention_scratch)(size_t q_rows, size_t k_rows, size_t head_dim);
-    void (*attention)(const clipgo_attention_args *args); /* one item, one head */
+    void (*attention)(const clipgo_attention_args *args);                     /* one item, one head */
     void (*dwconv)(const clipgo_dwconv_args *args, size_t begin, size_t end); /* output pixels [begin, end) */
     void (*act)(float *dst, const float *x, size_t n, int32_t act);
     void (*add)(float *dst, const float *a, const float *b, size_t n);

@@ -1,6 +1,6 @@
-/* linear.c: matrix products. The rows of all items are one tall matrix; its rows, prepared once, are multiplied with the
- * panels of one to three tensors. A chunk is a block of rows that stays in the second-level cache, times a few panels:
- * each panel is read once per block, the rows once per panel from nearby. */
+/* linear.c: matrix products. The rows of all items are one tall matrix; its rows, prepared once, are multiplied with
+ * the panels of one to three tensors. A chunk is a block of rows that stays in the second-level cache, times a few
+ * panels: each panel is read once per block, the rows once per panel from nearby. */
 #include "exec.h"
 
 /* Prepared rows of a block: half of a small second-level cache. */
@@ -14,7 +14,7 @@ typedef struct part {
     const clipgo_matrix *matrix;
     const uint8_t *rows; /* prepared */
     uint64_t row_bytes;
-    clipgo_epilogue epilogue; /* of the first row */
+    clipgo_epilogue epilogue;   /* of the first row */
     uint32_t per_chunk, chunks; /* panels; chunks in a block of rows */
 } part;
 

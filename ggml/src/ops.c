@@ -75,7 +75,8 @@ static void im2col_rows(const row_job *job, uint64_t begin, uint64_t end, uint32
     const int32_t *i = job->s->op.i;
     int64_t c = i[1], h = i[2], w = i[3], kh = i[4], kw = i[5], stride = i[6], top = i[7], left = i[8], ow = i[10];
     uint64_t pixels = (uint64_t)i[9] * (uint64_t)ow;
-    /* planar: c planes of rows of w floats, kw at a time; channels last: one plane of rows of w*c floats, kw*c at a time */
+    /* planar: c planes of rows of w floats, kw at a time; channels last: one plane of rows of w*c floats, kw*c at a
+     * time */
     int64_t planes = i[0] == 0 ? c : 1, depth = i[0] == 0 ? 1 : c;
     const float *src = run_place(r, job->s->op.src[0]);
     float *dst = (float *)run_place(r, job->s->op.dst) + begin * run_width(r, job->s->op.dst);
@@ -85,10 +86,8 @@ static void im2col_rows(const row_job *job, uint64_t begin, uint64_t end, uint32
         int64_t pixel = (int64_t)(row % pixels), y = pixel / ow * stride - top, x = pixel % ow * stride - left;
         for (int64_t plane = 0; plane < planes; plane++)
             for (int64_t ky = 0; ky < kh; ky++, dst += kw * depth) {
-                if (y + ky < 0 || y + ky >= h)
-                    memset(dst, 0, (size_t)(kw * depth) * sizeof *dst);
-                else
-                    copy_padded(dst, item + (plane * h + y + ky) * w * depth, x * depth, kw * depth, w * depth);
+                if (y + ky < 0 || y + ky >= h) memset(dst, 0, (size_t)(kw * depth) * sizeof *dst);
+                else copy_padded(dst, item + (plane * h + y + ky) * w * depth, x * depth, kw * depth, w * depth);
             }
     }
 }
@@ -240,8 +239,8 @@ static void attention_chunk(void *arg, uint32_t chunk, uint32_t thread) {
     const int32_t *counts = op->src[3] < 0 ? NULL : run_place(r, op->src[3]);
     const float *src[3];
     for (int s = 0; s < 3; s++)
-        src[s] = (const float *)run_place(r, op->src[s]) +
-                 item * run_rows(r, op->src[s]) * run_width(r, op->src[s]) + (uint64_t)op->i[1 + s] + column;
+        src[s] = (const float *)run_place(r, op->src[s]) + item * run_rows(r, op->src[s]) * run_width(r, op->src[s]) +
+                 (uint64_t)op->i[1 + s] + column;
     clipgo_attention_args args = {
         .q_stride = run_width(r, op->src[0]),
         .k_stride = run_width(r, op->src[1]),

@@ -16,9 +16,9 @@ typedef struct waiter {
 } waiter;
 
 struct pool {
-    /* sequence << 32 | chunks left. Taking a chunk is one compare-and-swap on the pair, so that a late thread can't take
-     * a chunk of a job that it doesn't know; and as a taken chunk keeps its job from ending, the fields of the job are
-     * stable from there on. */
+    /* sequence << 32 | chunks left. Taking a chunk is one compare-and-swap on the pair, so that a late thread can't
+     * take a chunk of a job that it doesn't know; and as a taken chunk keeps its job from ending, the fields of the job
+     * are stable from there on. */
     _Alignas(64) _Atomic uint64_t ticket;
     _Alignas(64) atomic_uint unfinished; /* chunks of this job */
     _Alignas(64) pool_fn *fn;
@@ -105,8 +105,7 @@ static void *worker(void *arg) {
         if (spin_for_work(p)) continue;
         pthread_mutex_lock(&p->lock);
         atomic_fetch_add(&p->sleepers, 1);
-        while ((uint32_t)atomic_load(&p->ticket) == 0 && !atomic_load(&p->stop))
-            pthread_cond_wait(&p->work, &p->lock);
+        while ((uint32_t)atomic_load(&p->ticket) == 0 && !atomic_load(&p->stop)) pthread_cond_wait(&p->work, &p->lock);
         atomic_fetch_sub(&p->sleepers, 1);
         pthread_mutex_unlock(&p->lock);
     }
@@ -164,10 +163,8 @@ int pool_enter(pool *p, atomic_int *cancel) {
     }
     for (at = &p->queue; *at != &self;) at = &(*at)->next;
     *at = self.next;
-    if (cancelled)
-        pthread_cond_broadcast(&p->turn); /* the next one may be first now */
-    else
-        p->busy = 1;
+    if (cancelled) pthread_cond_broadcast(&p->turn); /* the next one may be first now */
+    else p->busy = 1;
     pthread_mutex_unlock(&p->turn_lock);
     return !cancelled;
 }
@@ -187,8 +184,8 @@ void pool_nudge(pool *p) {
 
 uint32_t pool_threads(const pool *p) { return p->threads; }
 
-/* Workers must not run the signal handlers of the host program (the Go runtime's, for one), which expect stacks of their
- * own: they inherit a mask that blocks all. */
+/* Workers must not run the signal handlers of the host program (the Go runtime's, for one), which expect stacks of
+ * their own: they inherit a mask that blocks all. */
 static int start_workers(pool *p) {
     sigset_t all, before;
     pthread_attr_t attributes;
@@ -206,10 +203,8 @@ static int start_workers(pool *p) {
             }
             *start = (worker_start){p, p->started + 1};
             error = pthread_create(&p->workers[p->started], &attributes, worker, start);
-            if (error == 0)
-                p->started++;
-            else
-                free(start);
+            if (error == 0) p->started++;
+            else free(start);
         }
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     }

@@ -1,8 +1,8 @@
 /* pool.h: a team of threads that does one job after another, each cut into chunks that are taken as threads come free.
  *
  * A job is over when its chunks are, not when every thread has come by: a worker that the system has put aside delays
- * nobody, and the caller works too. A worker without work spins for a moment, since the next op is microseconds away, and
- * then sleeps. */
+ * nobody, and the caller works too. A worker without work spins for a moment, since the next op is microseconds away,
+ * and then sleeps. */
 #ifndef CLIPGO_POOL_H
 #define CLIPGO_POOL_H
 

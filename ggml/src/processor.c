@@ -37,7 +37,8 @@ uint32_t cpu_features(void) {
     int fma = bit(c, 12), avx = bit(c, 28), f16c = bit(c, 29);
     if (!__get_cpuid_count(7, 0, &a7, &b7, &c7, &d7)) return 0;
     if ((saved & 0x06) == 0x06 && avx && fma && f16c && bit(b7, 5)) features |= CPU_AVX2; /* XMM, YMM */
-    /* macOS turns the mask and ZMM registers on at a thread's first use and doesn't show them before; it is left out. */
+    /* macOS turns the mask and ZMM registers on at a thread's first use and doesn't show them before; it is left out.
+     */
     if ((saved & 0xe6) == 0xe6 && (features & CPU_AVX2) && bit(b7, 16) && bit(b7, 17) && bit(b7, 30) && bit(b7, 31)) {
         features |= CPU_AVX512;
         if (bit(c7, 11)) features |= CPU_AVX512VNNI;
@@ -80,7 +81,7 @@ uint32_t cpu_features(void) {
     if (sysctl_flag("hw.optional.arm.FEAT_I8MM") && sysctl_flag("hw.optional.arm.FEAT_BF16")) features |= CPU_I8MM;
 #elif defined(__linux__)
     unsigned long one = getauxval(AT_HWCAP), two = getauxval(AT_HWCAP2);
-    if (one >> 20 & 1) features |= CPU_DOTPROD;                 /* HWCAP_ASIMDDP */
+    if (one >> 20 & 1) features |= CPU_DOTPROD;                   /* HWCAP_ASIMDDP */
     if ((two >> 13 & 1) && (two >> 14 & 1)) features |= CPU_I8MM; /* HWCAP2_I8MM, HWCAP2_BF16 */
 #endif
     return features;
@@ -126,7 +127,8 @@ static uint32_t cgroup_limit(void) {
     if (f != NULL) {
         char entry[600];
         while (fgets(entry, sizeof entry, f) != NULL)
-            if (strncmp(entry, "0::", 3) == 0) snprintf(group, sizeof group, "%.*s", (int)strcspn(entry + 3, "\n"), entry + 3);
+            if (strncmp(entry, "0::", 3) == 0)
+                snprintf(group, sizeof group, "%.*s", (int)strcspn(entry + 3, "\n"), entry + 3);
         fclose(f);
     }
     uint32_t least = 0;

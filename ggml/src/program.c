@@ -150,8 +150,7 @@ static void fuse_norms(clipgo_program *p) {
 }
 
 static void find_lives(clipgo_program *p) {
-    for (uint32_t v = 0; v < p->n_values; v++)
-        p->lives[v] = (life){-1, -1, p->values[v].role == CLIPGO_TEMPORARY};
+    for (uint32_t v = 0; v < p->n_values; v++) p->lives[v] = (life){-1, -1, p->values[v].role == CLIPGO_TEMPORARY};
     for (uint32_t i = 0; i < p->n_ops; i++) {
         const step *s = &p->steps[i];
         p->lives[s->op.dst].first = p->lives[s->op.dst].last = (int32_t)i;

@@ -16,7 +16,8 @@ uint64_t tensor_row_bytes(uint32_t type, uint64_t cols) {
     } else if (type == TYPE_F16 || type == TYPE_BF16) {
         bytes = 2;
     }
-    if (bytes == 0 || cols % elements != 0 || !size_mul(cols / elements, bytes, &total) || total > PTRDIFF_MAX) return 0;
+    if (bytes == 0 || cols % elements != 0 || !size_mul(cols / elements, bytes, &total) || total > PTRDIFF_MAX)
+        return 0;
     return total;
 }
 

@@ -101,10 +101,8 @@ static void verify_im2col(view *v) {
     if (!check(v, i[0] == 0 || i[0] == 1, "layout is 0 or 1") || !verify_window(v)) return;
     uint64_t c = (uint64_t)i[1], h = (uint64_t)i[2], w = (uint64_t)i[3];
     check(v, v->dst->width == c * (uint64_t)i[4] * (uint64_t)i[5], "dst has C*KH*KW columns");
-    if (i[0] == 0)
-        check(v, is_rows(v->src[0], c * h) && v->src[0]->width == w, "x is [C*H, W]");
-    else
-        check(v, is_rows(v->src[0], h * w) && v->src[0]->width == c, "x is [H*W, C]");
+    if (i[0] == 0) check(v, is_rows(v->src[0], c * h) && v->src[0]->width == w, "x is [C*H, W]");
+    else check(v, is_rows(v->src[0], h * w) && v->src[0]->width == c, "x is [H*W, C]");
 }
 
 static void verify_dwconv(view *v) {
@@ -119,8 +117,11 @@ static void verify_dwconv(view *v) {
 
 static void verify_concat(view *v) {
     const clipgo_value *x = v->src[0];
-    check(v, v->dst->width == v->w[0]->cols && (x == NULL || x->width == v->w[0]->cols), "x, w0 and dst are equally wide");
-    check(v, v->dst->row_scale == (x == NULL ? 0 : x->row_scale) && v->dst->row_add == (x == NULL ? 0 : x->row_add) + v->w[0]->rows,
+    check(v, v->dst->width == v->w[0]->cols && (x == NULL || x->width == v->w[0]->cols),
+          "x, w0 and dst are equally wide");
+    check(v,
+          v->dst->row_scale == (x == NULL ? 0 : x->row_scale) &&
+              v->dst->row_add == (x == NULL ? 0 : x->row_add) + v->w[0]->rows,
           "dst has the rows of w0 and of x");
 }
 
@@ -186,7 +187,8 @@ static void verify_attention(view *v) {
         return;
     int64_t width = (int64_t)i[0] * i[4];
     for (int s = 0; s < 3; s++)
-        check(v, i[1 + s] >= 0 && i[1 + s] + width <= v->src[s]->width, "q, k and v have heads * columns from their first on");
+        check(v, i[1 + s] >= 0 && i[1 + s] + width <= v->src[s]->width,
+              "q, k and v have heads * columns from their first on");
     check(v, same_rows(k, value), "k and v have equally many rows");
     check(v, same_rows(q, v->dst) && v->dst->width == width, "dst is [rows of q, heads * columns]");
     check(v, i[5] == 0 || i[5] == 1, "the mask is 0 or 1");
@@ -275,8 +277,8 @@ static int32_t verify_op(view *v, uint32_t index, const clipgo_tensor *tensors, 
 int32_t verify_program(const clipgo_tensor *tensors, uint64_t n_tensors, const clipgo_value *values, uint32_t n_values,
                        const clipgo_op *ops, uint32_t n_ops, clipgo_error *err) {
     if (n_values == 0 || n_values > PROGRAM_MAX_RECORDS || n_ops == 0 || n_ops > PROGRAM_MAX_RECORDS)
-        return fail(err, CLIPGO_ERR_PROGRAM, n_values, "%u values and %u ops: expected 1 to %d of each", n_values, n_ops,
-                    PROGRAM_MAX_RECORDS);
+        return fail(err, CLIPGO_ERR_PROGRAM, n_values, "%u values and %u ops: expected 1 to %d of each", n_values,
+                    n_ops, PROGRAM_MAX_RECORDS);
     uint8_t *written = calloc(n_values, 1);
     if (written == NULL) return fail(err, CLIPGO_ERR_MEMORY, n_values, "no memory to verify a program");
     int32_t status = CLIPGO_OK;
@@ -290,8 +292,7 @@ int32_t verify_program(const clipgo_tensor *tensors, uint64_t n_tensors, const c
         if (status == CLIPGO_OK) written[ops[i].dst] = 1;
     }
     for (uint32_t i = 0; i < n_values && status == CLIPGO_OK; i++)
-        if (!written[i])
-            status = fail(err, CLIPGO_ERR_PROGRAM, i, "value %u is written by no op", i);
+        if (!written[i]) status = fail(err, CLIPGO_ERR_PROGRAM, i, "value %u is written by no op", i);
     free(written);
     return status;
 }

@@ -32,8 +32,8 @@ int32_t weights_create(clipgo_device *device, const void *data, uint64_t bytes, 
     if (w == NULL || copy == NULL) {
         free(w);
         free(copy);
-        return fail(err, CLIPGO_ERR_MEMORY, (int64_t)(n_tensors * sizeof *copy), "no memory for a table of %llu tensors",
-                    (unsigned long long)n_tensors);
+        return fail(err, CLIPGO_ERR_MEMORY, (int64_t)(n_tensors * sizeof *copy),
+                    "no memory for a table of %llu tensors", (unsigned long long)n_tensors);
     }
     if (n_tensors > 0) memcpy(copy, tensors, (size_t)n_tensors * sizeof *copy);
     int32_t status = verify_tensors(bytes, copy, n_tensors, err);

@@ -7,8 +7,8 @@
 
 enum { DATA_BYTES = 1 << 16, MOST_BYTES = 1 << 20 };
 
-/* Bytes of all values of a run. One with more than MOST_BYTES isn't tried, so that a fuzzer spends its time on many small
- * programs. */
+/* Bytes of all values of a run. One with more than MOST_BYTES isn't tried, so that a fuzzer spends its time on many
+ * small programs. */
 static uint64_t run_bytes(const clipgo_value *values, uint32_t n, uint32_t batch, uint32_t rows) {
     uint64_t total = 0;
     for (uint32_t i = 0; i < n; i++)
@@ -28,7 +28,8 @@ int32_t fuzz_one(const uint8_t *bytes, size_t n) {
     if (data == NULL) data = calloc(1, DATA_BYTES); /* zeros: ids and scales of any type */
     if (n < 3) return CLIPGO_ERR_ARGUMENT;
     uint32_t n_tensors = bytes[0] % 32, n_values = bytes[1] % 64, n_ops = bytes[2] % 64;
-    size_t at = 3, need = n_tensors * sizeof(clipgo_tensor) + n_values * sizeof(clipgo_value) + n_ops * sizeof(clipgo_op);
+    size_t at = 3,
+           need = n_tensors * sizeof(clipgo_tensor) + n_values * sizeof(clipgo_value) + n_ops * sizeof(clipgo_op);
     if (n - at < need) return CLIPGO_ERR_ARGUMENT;
     /* exact allocations, so that the address sanitizer sees a step beyond */
     clipgo_tensor *tensors = malloc(n_tensors * sizeof *tensors + 1);

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The bytes: a count of tensors, of values and of ops, and then the records as clipgo.h lays them out. Returns the status
- * of the last call. */
+/* The bytes: a count of tensors, of values and of ops, and then the records as clipgo.h lays them out. Returns the
+ * status of the last call. */
 int32_t fuzz_one(const uint8_t *bytes, size_t n);
 
 #endif

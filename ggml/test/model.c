@@ -1,4 +1,5 @@
-/* model.c: see model.h. The reference knows no vectors, no blocks and no threads: it is the manual of clipgo.h, in C. */
+/* model.c: see model.h. The reference knows no vectors, no blocks and no threads: it is the manual of clipgo.h, in C.
+ */
 #include "model.h"
 
 #include "tensor.h"
@@ -49,7 +50,8 @@ int32_t model_tensor(model *m, uint32_t type, uint64_t rows, uint64_t cols, floa
             p += 2;
         }
     }
-    m->tensors[m->n_tensors] = (clipgo_tensor){.offset = offset, .bytes = bytes, .rows = rows, .cols = cols, .type = type};
+    m->tensors[m->n_tensors] =
+        (clipgo_tensor){.offset = offset, .bytes = bytes, .rows = rows, .cols = cols, .type = type};
     return (int32_t)m->n_tensors++;
 }
 
@@ -151,7 +153,9 @@ typedef struct frame {
     array dst, src[4], w[8];
 } frame;
 
-static double *item_row(const array *a, uint64_t item, uint64_t row) { return a->x + (item * a->rows + row) * a->width; }
+static double *item_row(const array *a, uint64_t item, uint64_t row) {
+    return a->x + (item * a->rows + row) * a->width;
+}
 
 static void do_embed(frame *f) {
     for (uint64_t b = 0; b < f->batch; b++)
@@ -184,7 +188,8 @@ static void do_im2col(frame *f) {
                     for (int ky = 0; ky < i[4]; ky++)
                         for (int kx = 0; kx < i[5]; kx++) {
                             int at = i[0] == 0 ? (c * i[4] + ky) * i[5] + kx : (ky * i[5] + kx) * i[1] + c;
-                            item_row(&f->dst, b, (uint64_t)(oy * i[10] + ox))[at] = under(f, i[0], b, c, oy, ox, ky, kx);
+                            item_row(&f->dst, b, (uint64_t)(oy * i[10] + ox))[at] =
+                                under(f, i[0], b, c, oy, ox, ky, kx);
                         }
 }
 
@@ -197,7 +202,8 @@ static void do_dwconv(frame *f) {
                     double sum = f->w[1].x ? f->w[1].x[c] : 0;
                     for (int ky = 0; ky < i[4]; ky++)
                         for (int kx = 0; kx < i[5]; kx++)
-                            sum += under(f, 1, b, c, oy, ox, ky, kx) * item_row(&f->w[0], 0, (uint64_t)c)[ky * i[5] + kx];
+                            sum +=
+                                under(f, 1, b, c, oy, ox, ky, kx) * item_row(&f->w[0], 0, (uint64_t)c)[ky * i[5] + kx];
                     item_row(&f->dst, b, (uint64_t)(oy * i[10] + ox))[c] = activate(sum, i[0]);
                 }
 }
@@ -206,8 +212,8 @@ static void do_concat(frame *f) {
     for (uint64_t b = 0; b < f->batch; b++)
         for (uint64_t r = 0; r < f->dst.rows; r++)
             for (uint64_t c = 0; c < f->dst.width; c++)
-                item_row(&f->dst, b, r)[c] = r < f->w[0].rows ? item_row(&f->w[0], 0, r)[c]
-                                                              : item_row(&f->src[0], b, r - f->w[0].rows)[c];
+                item_row(&f->dst, b, r)[c] =
+                    r < f->w[0].rows ? item_row(&f->w[0], 0, r)[c] : item_row(&f->src[0], b, r - f->w[0].rows)[c];
 }
 
 static double other(const frame *f, uint64_t b, uint64_t r, uint64_t c) {

@@ -19,8 +19,8 @@ typedef struct model {
 void model_init(model *m, uint64_t seed);
 void model_free(model *m);
 
-/* A tensor of random F32 (type 0), F16 (1), BF16 (30) or Q8_0 (8), about scale in size. Each starts at an odd offset, as
- * no alignment is promised. */
+/* A tensor of random F32 (type 0), F16 (1), BF16 (30) or Q8_0 (8), about scale in size. Each starts at an odd offset,
+ * as no alignment is promised. */
 int32_t model_tensor(model *m, uint32_t type, uint64_t rows, uint64_t cols, float scale);
 
 int32_t model_value(model *m, uint32_t kind, uint32_t role, uint32_t row_scale, uint32_t row_add, uint32_t width);

@@ -23,6 +23,8 @@
 #define _mm256_dpbusd_avx_epi32(sum, a, b) simde_mm256_dpbusd_epi32(sum, a, b)
 #endif
 
+#define vp_keep(p) ((void)(p)) /* simd_int.h; a vector of SIMDe's is no register */
+
 #if defined(CLIPGO_SIMDE_AVX512)
 #define __AVX512F__ 1
 #define __AVX512BW__ 1

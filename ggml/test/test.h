@@ -8,14 +8,14 @@
 /* Each test is a program: main runs its cases and returns test_result(). */
 static int test_checks, test_failures;
 
-#define CHECK(condition, ...)                                           \
-    do {                                                                \
-        test_checks++;                                                  \
-        if (!(condition) && ++test_failures <= 20) {                    \
-            printf("%s:%d: %s: ", __FILE__, __LINE__, #condition);      \
-            printf(__VA_ARGS__);                                        \
-            printf("\n");                                               \
-        }                                                               \
+#define CHECK(condition, ...)                                      \
+    do {                                                           \
+        test_checks++;                                             \
+        if (!(condition) && ++test_failures <= 20) {               \
+            printf("%s:%d: %s: ", __FILE__, __LINE__, #condition); \
+            printf(__VA_ARGS__);                                   \
+            printf("\n");                                          \
+        }                                                          \
     } while (0)
 
 static inline int test_result(void) {

@@ -1,5 +1,5 @@
-/* The interface against its callers: missing arguments, wrong sizes and versions, every order of freeing, wrong inputs of
- * a run, cancelling, sharing of packed weights, and memory that runs out at every single allocation. */
+/* The interface against its callers: missing arguments, wrong sizes and versions, every order of freeing, wrong inputs
+ * of a run, cancelling, sharing of packed weights, and memory that runs out at every single allocation. */
 #define _DEFAULT_SOURCE /* fileno, nanosleep */
 #include "exec.h"
 #include "model.h"
@@ -45,7 +45,8 @@ enum { BATCH = 2, ROWS = 5, WIDTH = 64, VOCABULARY = 11 };
 /* ids -> embedding -> norm -> product with a residual -> row count: two inputs, one output, everything in use. */
 static void build(model *m) {
     model_init(m, 1);
-    int32_t ids = model_value(m, CLIPGO_I32, CLIPGO_INPUT, 1, 0, 1), row = model_value(m, CLIPGO_I32, CLIPGO_INPUT, 0, 1, 1);
+    int32_t ids = model_value(m, CLIPGO_I32, CLIPGO_INPUT, 1, 0, 1),
+            row = model_value(m, CLIPGO_I32, CLIPGO_INPUT, 0, 1, 1);
     int32_t x = model_value(m, CLIPGO_F32, CLIPGO_TEMPORARY, 1, 0, WIDTH);
     int32_t normed = model_value(m, CLIPGO_F32, CLIPGO_TEMPORARY, 1, 0, WIDTH);
     int32_t y = model_value(m, CLIPGO_F32, CLIPGO_TEMPORARY, 1, 0, WIDTH);
@@ -184,11 +185,12 @@ static void test_missing(void) {
 
     clipgo_device_options unknown = device_options;
     strcpy(unknown.isa, "sparc");
-    CHECK(clipgo_device_create(&unknown, &device, err) == CLIPGO_ERR_UNSUPPORTED && strstr(err->message, "scalar"), "%s",
-          err->message);
+    CHECK(clipgo_device_create(&unknown, &device, err) == CLIPGO_ERR_UNSUPPORTED && strstr(err->message, "scalar"),
+          "%s", err->message);
     CHECK(clipgo_device_create(NULL, NULL, NULL) == CLIPGO_ERR_ARGUMENT, "an error without a place to tell it");
     clipgo_error small = {.size = 8, .code = 77};
-    CHECK(clipgo_device_create(NULL, NULL, &small) == CLIPGO_ERR_ARGUMENT && small.code == 77, "wrote beyond the struct");
+    CHECK(clipgo_device_create(NULL, NULL, &small) == CLIPGO_ERR_ARGUMENT && small.code == 77,
+          "wrote beyond the struct");
     context_options.flags = 0;
     CHECK(clipgo_context_create(s.program, &context_options, &context, err) == CLIPGO_OK, "%s", err->message);
     context_options.flags = CLIPGO_CONTEXT_PROFILE;
@@ -418,8 +420,9 @@ static void test_discard(void) {
     memcpy(want, out, sizeof want);
     close_all(&s);
     clipgo_device_create(&device_options, &s.device, &s.err);
-    CHECK(clipgo_weights_create(s.device, data, m.bytes, m.tensors, m.n_tensors, CLIPGO_WEIGHTS_DISCARD_PAGES, &s.weights,
-                                &s.err) == CLIPGO_OK, "%s", s.err.message);
+    CHECK(clipgo_weights_create(s.device, data, m.bytes, m.tensors, m.n_tensors, CLIPGO_WEIGHTS_DISCARD_PAGES,
+                                &s.weights, &s.err) == CLIPGO_OK,
+          "%s", s.err.message);
     for (int twice = 0; twice < 2; twice++) {
         CHECK(clipgo_program_create(s.weights, &desc, m.values, m.ops, &s.program, &s.err) == CLIPGO_OK, "%s",
               s.err.message);

@@ -1,5 +1,5 @@
-/* A right program with a few words changed, many times over: the verifier refuses it, or it runs. Always the same changes,
- * so that a failure can be found again; fuzz_program.c looks further. */
+/* A right program with a few words changed, many times over: the verifier refuses it, or it runs. Always the same
+ * changes, so that a failure can be found again; fuzz_program.c looks further. */
 #include "fuzz.h"
 #include "model.h"
 #include "test.h"
@@ -10,8 +10,10 @@
 static uint64_t seed = 1;
 
 static uint32_t interesting(void) {
-    static const uint32_t words[] = {0, 1, 2, 3, 31, 32, 33, 63, 64, 255, 256, 4095, 4096, 65535, 1u << 24, 1u << 30,
-                                     0x7fffffff, 0x80000000u, 0xfffffffeu, 0xffffffffu, 0x3f800000, 0x7f800000, 0x7fc00000};
+    static const uint32_t words[] = {0,           1,           2,          3,          31,         32,
+                                     33,          63,          64,         255,        256,        4095,
+                                     4096,        65535,       1u << 24,   1u << 30,   0x7fffffff, 0x80000000u,
+                                     0xfffffffeu, 0xffffffffu, 0x3f800000, 0x7f800000, 0x7fc00000};
     return words[random_below(&seed, sizeof words / sizeof words[0])];
 }
 
@@ -37,7 +39,8 @@ static void change(uint8_t *bytes, size_t n) {
 int main(int argc, char **argv) {
     model m;
     model_every_kind(&m);
-    size_t tensors = m.n_tensors * sizeof *m.tensors, values = m.n_values * sizeof *m.values, ops = m.n_ops * sizeof *m.ops;
+    size_t tensors = m.n_tensors * sizeof *m.tensors, values = m.n_values * sizeof *m.values,
+           ops = m.n_ops * sizeof *m.ops;
     size_t n = 3 + tensors + values + ops;
     uint8_t *right = malloc(n), *wrong = malloc(n);
     right[0] = (uint8_t)m.n_tensors, right[1] = (uint8_t)m.n_values, right[2] = (uint8_t)m.n_ops;

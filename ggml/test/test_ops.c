@@ -16,8 +16,10 @@ static void check_model(const model *m, const char *name, uint32_t batch, uint32
                         double tolerance, const void *in) {
     clipgo_error err = {.size = sizeof err};
     clipgo_device_options device_options = {.size = sizeof device_options, .threads = threads};
-    clipgo_program_desc desc = {.size = sizeof desc, .activations = activations, .n_values = m->n_values, .n_ops = m->n_ops};
-    clipgo_context_options context_options = {.size = sizeof context_options, .max_batch = batch + 1, .max_rows = rows + 3};
+    clipgo_program_desc desc = {
+        .size = sizeof desc, .activations = activations, .n_values = m->n_values, .n_ops = m->n_ops};
+    clipgo_context_options context_options = {
+        .size = sizeof context_options, .max_batch = batch + 1, .max_rows = rows + 3};
     clipgo_run_args args = {.size = sizeof args, .batch = batch, .rows = rows};
     clipgo_device *device = NULL;
     clipgo_weights *weights = NULL;
@@ -46,8 +48,8 @@ static void check_model(const model *m, const char *name, uint32_t batch, uint32
             if (!(d <= worst)) worst = d;
             if (fabs(want[i]) > largest) largest = fabs(want[i]);
         }
-        CHECK(worst <= tolerance * largest, "%s, %s, %u threads, %u x %u: off by %g of %g", name, isa->isa, threads, batch,
-              rows, worst, largest);
+        CHECK(worst <= tolerance * largest, "%s, %s, %u threads, %u x %u: off by %g of %g", name, isa->isa, threads,
+              batch, rows, worst, largest);
         CHECK(memcmp(out, again, bytes) == 0, "%s, %s, %u threads: another run gives another result", name, isa->isa,
               threads);
     }
@@ -70,10 +72,8 @@ static void *make_input(model *m, uint32_t batch, uint32_t rows, uint32_t below,
         at = (at + 15) / 16 * 16;
         uint64_t n = batch * ((uint64_t)value->row_scale * rows + value->row_add) * value->width;
         for (uint64_t i = 0; i < n; i++, at++) {
-            if (value->kind == CLIPGO_I32)
-                ((int32_t *)in)[at] = (int32_t)random_below(&m->seed, below);
-            else
-                in[at] = scale * random_float(&m->seed);
+            if (value->kind == CLIPGO_I32) ((int32_t *)in)[at] = (int32_t)random_below(&m->seed, below);
+            else in[at] = scale * random_float(&m->seed);
         }
     }
     return in;
@@ -107,8 +107,8 @@ static void test_embed(uint32_t batch, uint32_t rows, uint32_t width) {
 
 static void test_windows(uint32_t batch, int32_t channels, int32_t h, int32_t w, int32_t kh, int32_t kw, int32_t stride,
                          int32_t pad) {
-    int32_t geometry[] = {0, channels, h, w, kh, kw, stride, pad, pad, (h + 2 * pad - kh) / stride + 1,
-                          (w + 2 * pad - kw) / stride + 1};
+    int32_t geometry[] = {
+        0, channels, h, w, kh, kw, stride, pad, pad, (h + 2 * pad - kh) / stride + 1, (w + 2 * pad - kw) / stride + 1};
     uint32_t pixels = (uint32_t)(geometry[9] * geometry[10]), taps = (uint32_t)(kh * kw), c = (uint32_t)channels;
     for (int32_t layout = 0; layout < 2; layout++) {
         model m;
@@ -260,7 +260,8 @@ static void test_attention(uint32_t batch, uint32_t q_rows, uint32_t k_rows, uin
     }
 }
 
-/* A transformer layer, twice: values that live side by side, forms shared by several products, norms fused into them. */
+/* A transformer layer, twice: values that live side by side, forms shared by several products, norms fused into them.
+ */
 static void test_layers(uint32_t batch, uint32_t rows, uint32_t width, uint32_t type, uint32_t activations,
                         double tolerance) {
     model m;

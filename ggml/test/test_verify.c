@@ -1,4 +1,5 @@
-/* The verifier against wrong programs: each op with every shape, slot and number wrong in turn, and the tensor table. */
+/* The verifier against wrong programs: each op with every shape, slot and number wrong in turn, and the tensor table.
+ */
 #include "error.h"
 #include "model.h"
 #include "program.h"
@@ -17,13 +18,13 @@ static int32_t verify(const model *m) {
 }
 
 /* Applies one change to a right program and expects a refusal. */
-#define REFUSED(change)                                                                             \
-    do {                                                                                            \
-        model m;                                                                                    \
-        model_every_kind(&m);                                                                                  \
-        change;                                                                                     \
+#define REFUSED(change)                                                                            \
+    do {                                                                                           \
+        model m;                                                                                   \
+        model_every_kind(&m);                                                                      \
+        change;                                                                                    \
         CHECK(verify(&m) != CLIPGO_OK && err.code != 0 && err.message[0] != '\0', "was believed"); \
-        model_free(&m);                                                                             \
+        model_free(&m);                                                                            \
     } while (0)
 
 static clipgo_op *op_of(model *m, uint32_t kind) { return &m->ops[kind - 1]; }
@@ -48,9 +49,9 @@ static void test_every_op(void) {
         }
         REFUSED(op_of(&m, kind)->dst = -1);
         REFUSED(op_of(&m, kind)->dst = op_of(&m, kind % 12 + 1)->dst); /* written twice */
-        REFUSED(op_of(&m, kind)->dst = 0);                              /* an input, and of integers */
-        REFUSED(op_of(&m, kind)->dst = 2);                              /* an input */
-        REFUSED(op_of(&m, kind)->src[0] = op_of(&m, kind)->dst);        /* not written yet */
+        REFUSED(op_of(&m, kind)->dst = 0);                             /* an input, and of integers */
+        REFUSED(op_of(&m, kind)->dst = 2);                             /* an input */
+        REFUSED(op_of(&m, kind)->src[0] = op_of(&m, kind)->dst);       /* not written yet */
         REFUSED(op_of(&m, kind)->flags = 1);
         REFUSED(op_of(&m, kind)->reserved = 1);
         REFUSED(op_of(&m, kind)->kind = 0);
@@ -119,7 +120,7 @@ static void test_windows(void) {
         for (int i = 0; i <= 10; i++)
             for (int b = 0; b < 6; b++) {
                 if ((i == 7 || i == 8 || i == 0) && bad[b] == 0) continue; /* right */
-                if (i == 6 && bad[b] == 9) continue; /* checked below */
+                if (i == 6 && bad[b] == 9) continue;                       /* checked below */
                 REFUSED(op_of(&m, kind)->i[i] = bad[b]);
             }
     REFUSED(op_of(&m, CLIPGO_OP_IM2COL)->i[6] = 9); /* the second window starts outside */

@@ -61,4 +61,26 @@ static inline vf vf_act(vf x, int32_t act) {
     }
 }
 
+static void act(float *dst, const float *x, size_t n, int32_t kind) {
+    switch (kind) {
+#define ACT(constant)                                                                  \
+    case constant:                                                                     \
+        for (size_t i = 0; i < n; i += VF_WIDTH) {                                     \
+            size_t part = n - i < VF_WIDTH ? n - i : VF_WIDTH;                         \
+            vf_store_part(dst + i, vf_act(vf_load_part(x + i, part), constant), part); \
+        }                                                                              \
+        break;
+        ACT(CLIPGO_ACT_NONE)
+        ACT(CLIPGO_ACT_GELU)
+        ACT(CLIPGO_ACT_GELU_TANH)
+        ACT(CLIPGO_ACT_QUICK_GELU)
+        ACT(CLIPGO_ACT_RELU)
+        ACT(CLIPGO_ACT_SILU)
+        ACT(CLIPGO_ACT_SIGMOID)
+        ACT(CLIPGO_ACT_TANH)
+#undef ACT
+    default: break;
+    }
+}
+
 #endif

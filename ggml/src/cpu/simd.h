@@ -77,10 +77,8 @@ static inline vf vf_load_part(const void *p, size_t n) {
     return n == VF_WIDTH ? vf_load(p) : _mm512_maskz_loadu_ps(vf_mask(n), p);
 }
 static inline void vf_store_part(void *p, vf a, size_t n) {
-    if (n == VF_WIDTH)
-        vf_store(p, a);
-    else
-        _mm512_mask_storeu_ps(p, vf_mask(n), a);
+    if (n == VF_WIDTH) vf_store(p, a);
+    else _mm512_mask_storeu_ps(p, vf_mask(n), a);
 }
 static inline vf vf_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 static inline vf vf_load_bf16(const void *p) {
@@ -123,10 +121,8 @@ static inline vf vf_load_part(const void *p, size_t n) {
 }
 /* A masked store takes AMD's cores tens of cycles. */
 static inline void vf_store_part(void *p, vf a, size_t n) {
-    if (n == VF_WIDTH)
-        vf_store(p, a);
-    else
-        _mm256_maskstore_ps((float *)p, vf_mask(n), a);
+    if (n == VF_WIDTH) vf_store(p, a);
+    else _mm256_maskstore_ps((float *)p, vf_mask(n), a);
 }
 static inline vf vf_load_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 static inline vf vf_load_bf16(const void *p) {
@@ -183,9 +179,7 @@ static inline void vf_store_part(void *p, vf a, size_t n) {
     vst1q_f32(t, a);
     memcpy(p, t, n * 4);
 }
-static inline vf vf_load_f16(const void *p) {
-    return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8((const uint8_t *)p)));
-}
+static inline vf vf_load_f16(const void *p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8((const uint8_t *)p))); }
 static inline vf vf_load_bf16(const void *p) {
     return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8((const uint8_t *)p)), 16));
 }
