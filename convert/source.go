@@ -45,12 +45,12 @@ func readConfig(path string) ([]byte, error) {
 
 // openSource opens a folder with a configuration and what lies beside it. path may also be one of its files; one of weights
 // is then read instead of the one that the folder would be searched for.
-func openSource(path string) (s *source, err error) {
+func openSource(path string) (*source, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w; expected a folder with a checkpoint (config.json, model.safetensors, ...)", path, unwrapPath(err))
 	}
-	s = &source{path: path}
+	s := &source{path: path}
 	weights := ""
 	if !info.IsDir() {
 		s.path = filepath.Dir(path)
@@ -71,16 +71,20 @@ func openSource(path string) (s *source, err error) {
 	if s.tensors, err = openWeights(s.path, weights, names); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			s.Close()
-		}
-	}()
-	if err := s.readScalars(); err != nil {
+	if err := s.matchTensors(); err != nil {
+		s.Close()
 		return nil, err
 	}
+	return s, nil
+}
+
+// matchTensors takes what the tensors say about the model.
+func (s *source) matchTensors() error {
+	if err := s.readScalars(); err != nil {
+		return err
+	}
 	if err := s.matchPixels(); err != nil {
-		return nil, err
+		return err
 	}
 	// Towers that the caller leaves out are known all the same.
 	for _, t := range s.family.Tensors(s.model) {
@@ -88,7 +92,7 @@ func openSource(path string) (s *source, err error) {
 			s.known[name] = true
 		}
 	}
-	return s, s.model.Validate()
+	return s.model.Validate()
 }
 
 // file is the path of a file in the checkpoint's folder.
