@@ -17,7 +17,8 @@ func convertCommand(s streams) *cli.Command {
 		Usage:     "make a GGUF file of a Hugging Face checkpoint",
 		ArgsUsage: "FOLDER",
 		Description: `FOLDER is what transformers' save_pretrained writes and what the Hub shows: config.json, preprocessor_config.json,
-model.safetensors (or its shards and their index), tokenizer.json (or vocab.json and merges.txt).
+model.safetensors (or its shards and their index), tokenizer.json (or vocab.json and merges.txt). open_clip's folders
+have open_clip_config.json and open_clip_model.safetensors.
 
 Examples:
   clipgo convert clip-vit-base-patch32/
