@@ -81,7 +81,6 @@ static inline vi vi_dot_pairs(vi sum, vw w, const int16_t *a) {
     return _mm512_add_epi32(sum, _mm512_madd_epi16(w, vi_broadcast(a)));
 }
 #endif
-#define vp_keep(p) __asm__("" : "+v"(p))
 #define CODES_UNSIGNED 1
 
 #elif CLIPGO_SIMD_AVX2
@@ -140,7 +139,6 @@ static inline vi vi_dot_pairs(vi sum, vw w, const int16_t *a) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(w, vi_broadcast(a)));
 }
 #endif
-#define vp_keep(p) __asm__("" : "+x"(p))
 #define CODES_UNSIGNED 1
 
 #elif CLIPGO_SIMD_NEON
@@ -194,7 +192,6 @@ static inline vp vp_dot(vp p, vw w, va a, int quad) {
 #endif
 }
 #define WIDE_UNSIGNED 0
-#define vp_keep(p) __asm__("" : "+w"(p))
 #define CODES_UNSIGNED 0
 static inline int dot_run(int bits) { return bits ? 8 : 0; }
 
@@ -243,10 +240,21 @@ static inline vp vp_dot(vp p, vw w, va a, int quad) {
     return p;
 }
 #define WIDE_UNSIGNED 0
-#define vp_keep(p) ((void)(p))
 #define CODES_UNSIGNED 0
 static inline int dot_run(int bits) { return bits ? 8 : 0; }
 
+#endif
+
+#if !defined(vp_keep) /* tests that emulate an instruction set have no registers of its own */
+#if CLIPGO_SIMD_AVX512
+#define vp_keep(p) __asm__("" : "+v"(p))
+#elif CLIPGO_SIMD_AVX2
+#define vp_keep(p) __asm__("" : "+x"(p))
+#elif CLIPGO_SIMD_NEON
+#define vp_keep(p) __asm__("" : "+w"(p))
+#else
+#define vp_keep(p) ((void)(p))
+#endif
 #endif
 
 #ifndef WIDE_PAIRS
