@@ -67,6 +67,7 @@ func newApp(s streams) *cli.App {
 			convertCommand(s),
 			quantizeCommand(s),
 			imatrixCommand(s),
+			compareCommand(s),
 			inspectCommand(s),
 			versionCommand(s),
 		},

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/clipgo/clipgo"
 	"github.com/clipgo/clipgo/gguf"
 	"github.com/clipgo/clipgo/quantize"
 )
@@ -25,14 +28,15 @@ func quantizeCommand(s streams) *cli.Command {
 Examples:
   clipgo quantize clip.gguf Q8_0
   clipgo quantize clip.gguf small.gguf --target-size 60M`,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "pure", Usage: "every tensor that is quantised gets TYPE itself, whatever its mix says"},
 			&cli.StringSliceFlag{Name: "tensor-type", Usage: "`PATTERN=TYPE` for tensors whose name the regular expression matches;\n\tmay be repeated"},
 			&cli.BoolFlag{Name: "allow-requantize", Usage: "take a file that is quantised already, and lose twice"},
 			&cli.StringFlag{Name: "imatrix", Usage: "`FILE` with the importance of each column"},
 			&cli.StringFlag{Name: "target-size", Usage: "the best mix of types whose file has at most `SIZE` bytes, such as 60M"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what each tensor would become, and write nothing"},
-		},
+			&cli.StringSliceFlag{Name: "check", Usage: "at the end compare both files over the pictures in `FOLDER` (or file);\n\tmay be repeated. With labels, their scores too"},
+		}, labelFlags()...),
 		Action: func(c *cli.Context) error { return quantizeAction(c, s) },
 	})
 }
@@ -72,6 +76,10 @@ func quantizeAction(c *cli.Context, s streams) error {
 		}
 		o.ImatrixFile = path
 	}
+	check, err := newCheck(c, s, in, out)
+	if err != nil {
+		return err
+	}
 	if c.Bool("dry-run") {
 		report, err := quantize.Plan(c.Context, in, o)
 		if err != nil {
@@ -94,6 +102,51 @@ func quantizeAction(c *cli.Context, s streams) error {
 		s.warn("%d of %d tensors have rows that the blocks of their type don't divide, and are kept wider", n, len(report.Tensors))
 	}
 	s.warn("wrote %s: %s, %s instead of %s (%s)", out, report.Policy, byteSize(report.BytesOut), byteSize(report.BytesIn), typeCounts(types))
+	if check == nil {
+		return nil
+	}
+	return printCheck(c, s, check)
+}
+
+// newCheck prepares the comparison of --check, nil without it.
+func newCheck(c *cli.Context, s streams, in, out string) (*comparing, error) {
+	x := &comparing{a: in, b: out, images: c.StringSlice("check")}
+	if err := x.readLabels(c); err != nil {
+		return nil, err
+	}
+	if len(x.images) == 0 {
+		if len(x.labels) > 0 {
+			return nil, errors.New("quantize: labels are for --check FOLDER, which is missing")
+		}
+		return nil, nil
+	}
+	if c.Bool("dry-run") {
+		return nil, errors.New("quantize: --check needs the file that --dry-run doesn't write")
+	}
+	if a, err := os.Stat(in); err == nil {
+		if b, err := os.Stat(out); err == nil && os.SameFile(a, b) {
+			return nil, fmt.Errorf("quantize: --check needs %s, which the output would replace: name another output", in)
+		}
+	}
+	x.options = []clipgo.Option{clipgo.WithWarnings(func(text string) { s.warn("warning: %s", text) })}
+	return x, nil
+}
+
+// printCheck compares the file that was written with what it was made of. Even if no picture works, something was done.
+func printCheck(c *cli.Context, s streams, check *comparing) error {
+	result, err := check.run(c.Context, s)
+	if errors.Is(err, errReported) {
+		return errPartial
+	}
+	if err != nil {
+		return fmt.Errorf("quantize: --check: %w", err)
+	}
+	if err := printComparison(s.out, result); err != nil {
+		return err
+	}
+	if result.Failed > 0 {
+		return errPartial
+	}
 	return nil
 }
 
