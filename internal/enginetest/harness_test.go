@@ -360,7 +360,7 @@ func (f *fixture) compare(tol float64) {
 }
 
 // hasBF16 says on which instruction sets the engine multiplies bfloat16; the others keep float32, as clipgo.h allows.
-func hasBF16(isa string) bool { return isa == "avx512bf16" }
+func hasBF16(isa string) bool { return isa == "avx512bf16" || isa == "i8mm" }
 
 // difference compares outputs element by element with tol * (rms of the row + |want|).
 func (f *fixture) difference(got, want []byte, tol float64) error {
