@@ -69,6 +69,7 @@ type Vision struct {
 	Gated      bool // blocks have a gate (SwiGLU)
 	PreNorm    bool // there is a norm before the blocks
 	LayerScale bool
+	HeadSkip   int // queries of PoolAttention that come first and are left out
 }
 
 // head describes the tower of one attention that PoolAttention is.

@@ -124,7 +124,7 @@ func readAttentionalPool(c *Config, v *Vision, pool string) {
 	v.HeadCount = c.Int("attn_pooler_heads", 8)
 	v.HeadQueries = 1
 	if pool == "avg" {
-		v.HeadQueries = c.Int("attn_pooler_queries", 256) - 1
+		v.HeadSkip, v.HeadQueries = 1, c.Int("attn_pooler_queries", 256)-1
 	}
 }
 
@@ -273,10 +273,7 @@ func secondOfTwo(width int) []float32 {
 // the picture's rows is the queries'.
 func attentionalPoolRows(v *Vision) []Row {
 	const source, name = "visual.attn_pool.", "v.head."
-	query := Row{Source: source + "query", Name: name + "probe", Dims: "projection queries", Head: true}
-	if v.HeadQueries > 1 {
-		query.Head, query.Skip = false, 1 // the mean leaves the first out
-	}
+	query := Row{Source: source + "query", Name: name + "probe", Dims: "projection queries", Skip: v.HeadSkip, Head: v.HeadSkip == 0}
 	all := append([]Row{query}, rows(source, name,
 		part{"ln_q", "ln_q", "projection", "projection"},
 		part{"ln_k", "ln_k", "width", "width"},
