@@ -23,6 +23,7 @@
 #define _mm256_dpbusd_avx_epi32(sum, a, b) simde_mm256_dpbusd_epi32(sum, a, b)
 #endif
 
+#define UNROLL
 #define vp_keep(p) ((void)(p)) /* simd_int.h; a vector of SIMDe's is no register */
 
 #if defined(CLIPGO_SIMDE_AVX512)
