@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,10 +29,28 @@ type golden struct {
 	IDs     [][]int32   `json:"input_ids"`
 	Mask    [][]int32   `json:"attention_mask"`
 	Logits  [][]float64 `json:"logits_per_image"`
-	ImageE  [][]float64 `json:"image_embeds"`
+	ImageE  embeddings  `json:"image_embeds"`
 	TextE   [][]float64 `json:"text_embeds"`
 	Spatial [][2]int    `json:"spatial_shapes"`
 	pixels  *clipgo.Pixels
+}
+
+// embeddings are rows of numbers; several rows of one picture (BLIP-2) are put one after another.
+type embeddings [][]float64
+
+func (e *embeddings) UnmarshalJSON(data []byte) error {
+	if json.Unmarshal(data, (*[][]float64)(e)) == nil {
+		return nil
+	}
+	var several [][][]float64
+	if err := json.Unmarshal(data, &several); err != nil {
+		return err
+	}
+	*e = nil
+	for _, rows := range several {
+		*e = append(*e, slices.Concat(rows...))
+	}
+	return nil
 }
 
 func readGolden(t *testing.T, name string) *golden {
@@ -104,10 +123,11 @@ func leastCosine(want [][]float64, got [][]float32) float64 {
 	return least
 }
 
-// families are the goldens of transformers' families.
+// families are the goldens of transformers' families and of open_clip.
 var families = []string{
 	"clip-openai-style", "clip-laion-style", "clip-224", "clip-mixed", "metaclip_2", "siglip", "siglip2-fixed", "siglip2-naflex",
-	"clipseg", "chinese_clip", "altclip", "blip", "blip-itc", "tipsv2",
+	"clipseg", "chinese_clip", "altclip", "blip", "blip-itc", "blip-2", "align", "tipsv2",
+	"openclip-vit-quickgelu", "openclip-vit-custom-text", "openclip-coca",
 }
 
 // TestFamiliesEqualTransformers holds every family to transformers' logits in F32, and to its bars in the other types.
