@@ -132,6 +132,7 @@ func (x *comparing) run(ctx context.Context, s streams) (*comparison, error) {
 		}
 		failed[i] = true
 	}
+	work.warmUp(ctx, x.options)
 	var runs [2]*modelRun
 	for i, path := range []string{x.a, x.b} {
 		work.progress = func(done int) {
@@ -141,6 +142,9 @@ func (x *comparing) run(ctx context.Context, s streams) (*comparison, error) {
 		if err != nil {
 			return nil, err
 		}
+	}
+	if err := x.time(ctx, work, runs); err != nil {
+		return nil, err
 	}
 	result, err := compareRuns(work, runs[0], runs[1])
 	if err != nil {
@@ -155,6 +159,20 @@ func (x *comparing) run(ctx context.Context, s streams) (*comparison, error) {
 		return nil, err
 	}
 	return result, nil
+}
+
+// time opens both models again, side by side.
+func (x *comparing) time(ctx context.Context, work *measurement, runs [2]*modelRun) error {
+	var models [2]*clipgo.Model
+	for k, path := range []string{x.a, x.b} {
+		m, err := openFile(path, x.options)
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		models[k] = m
+	}
+	return work.time(ctx, models, runs)
 }
 
 func openToCompare(path string) (*gguf.File, error) {
