@@ -43,7 +43,7 @@ func openWeights(dir, path string, names []string) (checkpoint.Checkpoint, error
 		}
 	}
 	if path == "" {
-		return nil, fmt.Errorf("%s: there are no weights; expected %s", dir, strings.Join(names, " or "))
+		return nil, fmt.Errorf("%s: there are no weights; expected %s; if the file has another name, give its path instead of the folder's", dir, strings.Join(names, " or "))
 	}
 	return weightsFormat(path)(path)
 }
