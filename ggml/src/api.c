@@ -55,8 +55,8 @@ int32_t clipgo_isas(char *text, uint64_t n) {
         uint64_t need = strlen(k->isa) + (at > 0);
         if (need >= n - at) return CLIPGO_ERR_ARGUMENT;
         if (at > 0) text[at++] = ',';
-        strcpy(text + at, k->isa);
-        at = strlen(text);
+        memcpy(text + at, k->isa, strlen(k->isa) + 1);
+        at += strlen(k->isa);
     }
     return CLIPGO_OK;
 }

@@ -28,8 +28,11 @@ static int32_t plan(clipgo_context *c, clipgo_error *err) {
     arena_block *blocks = calloc(n, sizeof *blocks);
     uint64_t **answers = calloc(n, sizeof(uint64_t *));
     int32_t status = CLIPGO_OK;
-    if (blocks == NULL || answers == NULL)
-        status = fail(err, CLIPGO_ERR_MEMORY, n, "no memory to plan an arena of %u values", n);
+    if (blocks == NULL || answers == NULL) {
+        free(blocks);
+        free(answers);
+        return fail(err, CLIPGO_ERR_MEMORY, n, "no memory to plan an arena of %u values", n);
+    }
     for (uint32_t i = 0; i < p->n_values && status == CLIPGO_OK; i++) {
         uint64_t bytes = value_bytes(&p->values[i], c->max_batch, c->max_rows);
         if (bytes == 0)

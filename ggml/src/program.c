@@ -198,13 +198,13 @@ int32_t program_create(clipgo_weights *weights, const clipgo_program_desc *desc,
     p->values = malloc(p->n_values * sizeof *p->values);
     p->lives = calloc(p->n_values, sizeof *p->lives);
     p->steps = calloc(p->n_ops, sizeof *p->steps);
-    if (p->values == NULL || p->lives == NULL || p->steps == NULL)
-        status = fail(err, CLIPGO_ERR_MEMORY, p->n_ops, "no memory for a program of %u ops", p->n_ops);
-    if (status == CLIPGO_OK) {
-        memcpy(p->values, values, p->n_values * sizeof *values);
-        for (uint32_t i = 0; i < p->n_ops; i++) p->steps[i].op = ops[i];
-        status = make_vectors(p, err);
+    if (p->values == NULL || p->lives == NULL || p->steps == NULL) {
+        program_release(p);
+        return fail(err, CLIPGO_ERR_MEMORY, desc->n_ops, "no memory for a program of %u ops", desc->n_ops);
     }
+    memcpy(p->values, values, p->n_values * sizeof *values);
+    for (uint32_t i = 0; i < p->n_ops; i++) p->steps[i].op = ops[i];
+    status = make_vectors(p, err);
     if (status == CLIPGO_OK) status = pack_linears(p, desc->activations, err);
     if (status != CLIPGO_OK) {
         program_release(p);
