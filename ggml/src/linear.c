@@ -1,14 +1,14 @@
 /* linear.c: matrix products. The rows of all items are one tall matrix; its rows, prepared once, are multiplied with
- * the panels of one to three tensors. A chunk is a block of rows that stays in the second-level cache, times a few
- * panels: each panel is read once per block, the rows once per panel from nearby. */
+ * the panels of one to three tensors. A chunk is a few panels, times all rows where there are panels enough for the
+ * threads: then each panel is read by one of them, once. The kernels block rows for the caches themselves. */
 #include "exec.h"
 
-/* Prepared rows of a block: half of a small second-level cache. */
-static const uint64_t block_bytes = 256u << 10;
-/* Rows of a block come in multiples of this, which the tiles of all kernels divide well. */
-static const uint64_t block_unit = 48;
-/* Multiply-adds of a chunk: 5 to 20 microseconds. */
-static const uint64_t chunk_products = 1u << 20;
+/* Multiply-adds of a chunk: at least about 5 microseconds' worth, at most some milliseconds'. */
+static const uint64_t least_products = 1u << 20, most_products = 1u << 26;
+/* Chunks for each thread, so that the last ones come out even. */
+static const uint64_t chunks_per_thread = 4;
+/* Fewer rows than this don't pay for reading the panels again. */
+static const uint64_t least_rows = 48;
 
 typedef struct part {
     const clipgo_matrix *matrix;
@@ -62,12 +62,40 @@ static void prepare(const run *r, const step *s, uint64_t rows) {
     }
 }
 
+static uint64_t divide_up(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
+
+/* Decides how many rows and panels make a chunk; returns the number of blocks of rows. */
+static uint64_t cut(linear_job *job, int32_t parts, uint32_t threads) {
+    uint64_t panels = 0, products = 0, wanted = chunks_per_thread * threads;
+    for (int t = 0; t < parts; t++) {
+        const clipgo_matrix *m = job->parts[t].matrix;
+        panels += m->panels;
+        if (m->cols * m->panel_rows > products) products = m->cols * m->panel_rows; /* of a row with a panel */
+    }
+    uint64_t blocks = divide_up(job->rows * products, most_products);
+    if (panels * blocks < wanted) blocks = divide_up(wanted, panels);
+    if (blocks > job->rows / least_rows) blocks = job->rows / least_rows;
+    if (blocks == 0) blocks = 1;
+    job->block_rows = divide_up(job->rows, blocks);
+    blocks = divide_up(job->rows, job->block_rows);
+    uint64_t per_chunk = least_products / (job->block_rows * products), even = panels * blocks / wanted;
+    if (per_chunk > even) per_chunk = even;
+    if (per_chunk == 0) per_chunk = 1;
+    for (int t = 0; t < parts; t++) {
+        part *p = &job->parts[t];
+        p->per_chunk = (uint32_t)per_chunk;
+        p->chunks = (uint32_t)divide_up(p->matrix->panels, per_chunk);
+        job->chunks += p->chunks;
+    }
+    return blocks;
+}
+
 static const float *offset(const float *p, uint64_t n) { return p != NULL ? p + n : NULL; }
 
 void linear_run(const run *r, const step *s) {
     const clipgo_op *op = &s->op;
     size_t width = run_width(r, op->dst);
-    uint64_t rows = r->batch * run_rows(r, op->dst), column = 0, widest = 0;
+    uint64_t rows = r->batch * run_rows(r, op->dst), column = 0;
     linear_job job = {.r = r, .rows = rows};
     prepare(r, s, rows);
     for (int t = 0; t < op->i[1]; t++) {
@@ -93,20 +121,7 @@ void linear_run(const run *r, const step *s) {
             .act = op->i[0],
         };
         column += m->rows;
-        if (p->row_bytes > widest) widest = p->row_bytes;
     }
-    uint64_t fit = block_bytes / widest / block_unit * block_unit;
-    if (fit == 0) fit = block_unit;
-    uint64_t blocks = (rows + fit - 1) / fit;
-    job.block_rows = (rows + blocks - 1) / blocks;
-    if (blocks > 1) job.block_rows = (job.block_rows + block_unit - 1) / block_unit * block_unit;
-    blocks = (rows + job.block_rows - 1) / job.block_rows;
-    for (int t = 0; t < op->i[1]; t++) {
-        part *p = &job.parts[t];
-        uint64_t products = job.block_rows * p->matrix->cols * p->matrix->panel_rows;
-        p->per_chunk = products < chunk_products ? (uint32_t)(chunk_products / products) : 1;
-        p->chunks = (p->matrix->panels + p->per_chunk - 1) / p->per_chunk;
-        job.chunks += p->chunks;
-    }
+    uint64_t blocks = cut(&job, op->i[1], pool_threads(r->pool));
     pool_run(r->pool, (uint32_t)(blocks * job.chunks), linear_chunk, &job, &r->context->cancel);
 }
