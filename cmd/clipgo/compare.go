@@ -132,18 +132,26 @@ func (x *comparing) run(ctx context.Context, s streams) (*comparison, error) {
 		}
 		failed[i] = true
 	}
-	work.warmUp(ctx, x.options)
+	warned := map[string]bool{} // what both models warn of is said once
+	options := append(slices.Clip(x.options), clipgo.WithWarnings(func(text string) {
+		if !warned[text] {
+			bar.clear()
+			s.warn("warning: %s", text)
+		}
+		warned[text] = true
+	}))
+	work.warmUp(ctx, options)
 	var runs [2]*modelRun
 	for i, path := range []string{x.a, x.b} {
 		work.progress = func(done int) {
 			bar.update(int64(i*len(pictures)+done), int64(2*len(pictures)), count)
 		}
-		runs[i], err = work.run(ctx, func() (*clipgo.Model, error) { return openFile(path, x.options) })
+		runs[i], err = work.run(ctx, func() (*clipgo.Model, error) { return openFile(path, options) })
 		if err != nil {
 			return nil, err
 		}
 	}
-	if err := x.time(ctx, work, runs); err != nil {
+	if err := x.time(ctx, work, runs, options); err != nil {
 		return nil, err
 	}
 	result, err := compareRuns(work, runs[0], runs[1])
@@ -162,10 +170,10 @@ func (x *comparing) run(ctx context.Context, s streams) (*comparison, error) {
 }
 
 // time opens both models again, side by side.
-func (x *comparing) time(ctx context.Context, work *measurement, runs [2]*modelRun) error {
+func (x *comparing) time(ctx context.Context, work *measurement, runs [2]*modelRun, options []clipgo.Option) error {
 	var models [2]*clipgo.Model
 	for k, path := range []string{x.a, x.b} {
-		m, err := openFile(path, x.options)
+		m, err := openFile(path, options)
 		if err != nil {
 			return err
 		}

@@ -108,7 +108,7 @@ func plotCosines(cosines []float64) plot {
 	for k, n := range counts {
 		if n > 0 {
 			from := least + float64(k)*width
-			p.add(k, histogramBins, float64(n)/float64(highest), fmt.Sprintf("%d pictures from %.6f to %.6f", n, from, from+width))
+			p.add(k, histogramBins, float64(n)/float64(highest), fmt.Sprintf("%.6f to %.6f: %d", from, from+width, n))
 		}
 	}
 	return p

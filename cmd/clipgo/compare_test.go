@@ -187,6 +187,14 @@ func TestCompareBadPictures(t *testing.T) {
 	clip(t, "compare", a, a, "--images", bad).refused(t, "bad.png")
 }
 
+func TestCompareWarnsOnce(t *testing.T) {
+	a, long := demo("demo.gguf"), strings.Repeat("owl ", 200)
+	r := clip(t, "compare", a, a, "--images", demo("owl.png"), "-l", long, "-l", "b")
+	r.done(t)
+	require.Equal(t, 1, strings.Count(r.err, "the rest is left out"), r.err)
+	clip(t, "compare", a, a, "--images", demo("owl.png"), "-l", long, "--strict").refused(t, "shorten it")
+}
+
 func TestCompareErrors(t *testing.T) {
 	a, owl := demo("demo.gguf"), demo("owl.png")
 	clip(t, "compare", a, "--images", owl).refused(t, "1 files, expected two")

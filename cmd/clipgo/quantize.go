@@ -12,7 +12,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/clipgo/clipgo"
 	"github.com/clipgo/clipgo/gguf"
 	"github.com/clipgo/clipgo/quantize"
 )
@@ -76,7 +75,7 @@ func quantizeAction(c *cli.Context, s streams) error {
 		}
 		o.ImatrixFile = path
 	}
-	check, err := newCheck(c, s, in, out)
+	check, err := newCheck(c, in, out)
 	if err != nil {
 		return err
 	}
@@ -109,7 +108,7 @@ func quantizeAction(c *cli.Context, s streams) error {
 }
 
 // newCheck prepares the comparison of --check, nil without it.
-func newCheck(c *cli.Context, s streams, in, out string) (*comparing, error) {
+func newCheck(c *cli.Context, in, out string) (*comparing, error) {
 	x := &comparing{a: in, b: out, images: c.StringSlice("check")}
 	if err := x.readLabels(c); err != nil {
 		return nil, err
@@ -128,7 +127,6 @@ func newCheck(c *cli.Context, s streams, in, out string) (*comparing, error) {
 			return nil, fmt.Errorf("quantize: --check needs %s, which the output would replace: name another output", in)
 		}
 	}
-	x.options = []clipgo.Option{clipgo.WithWarnings(func(text string) { s.warn("warning: %s", text) })}
 	return x, nil
 }
 
