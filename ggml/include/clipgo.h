@@ -249,6 +249,8 @@ CLIPGO_API int32_t clipgo_context_create(clipgo_program *program, const clipgo_c
 CLIPGO_API int32_t clipgo_context_memory(clipgo_context *context, clipgo_memory *memory, clipgo_error *err);
 CLIPGO_API void clipgo_context_free(clipgo_context *context);
 
+/* in and out are aligned to 4 bytes and don't overlap; they may be longer than the values need. batch and rows are at
+ * least 1 and at most what the context was made for. */
 CLIPGO_API int32_t clipgo_run(clipgo_context *context, const clipgo_run_args *args, const void *in, uint64_t in_bytes,
                               void *out, uint64_t out_bytes, clipgo_error *err);
 

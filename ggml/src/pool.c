@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* Kernels keep frames under 16 KiB; musl would give 128 KiB, glibc 8 MiB. */
+/* Kernels keep frames under 32 KiB; musl would give 128 KiB, glibc 8 MiB. */
 static const size_t stack_bytes = 256u << 10;
 static const uint32_t default_spin_us = 50;
 
