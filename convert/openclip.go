@@ -19,11 +19,16 @@ func (s *source) isOpenCLIP() bool {
 
 // readOpenCLIP reads all but the tensors of a folder as open_clip's push_to_hf_hub writes it.
 func (s *source) readOpenCLIP() error {
-	s.configName, s.pixelsName, s.family = openCLIPConfig, openCLIPConfig, arch.OpenCLIP
-	data, err := readConfig(s.file(s.configName))
+	data, err := readConfig(s.file(openCLIPConfig))
 	if err != nil {
 		return err
 	}
+	return s.parseOpenCLIP(openCLIPConfig, data)
+}
+
+// parseOpenCLIP reads the configuration data of a file in the folder.
+func (s *source) parseOpenCLIP(name string, data []byte) error {
+	s.configName, s.pixelsName, s.family = name, name, arch.OpenCLIP
 	config, err := jsonconf.Parse(s.file(s.configName), data)
 	if err != nil {
 		return err

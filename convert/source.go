@@ -59,8 +59,11 @@ func openSource(path string) (*source, error) {
 		}
 	}
 	read, names := s.readTransformers, transformersWeights
-	if s.isOpenCLIP() {
+	switch {
+	case s.isOpenCLIP():
 		read, names = s.readOpenCLIP, openCLIPWeights
+	case weights != "" && !s.has("config.json"):
+		read = func() error { return s.readOpenAI(weights) }
 	}
 	if err := read(); err != nil {
 		return nil, err

@@ -45,10 +45,12 @@ func readConv(c *Config) *Conv {
 	square := listOf(c, "depthwise_padding")
 	width, depth, divisor := c.Float("width_coefficient", 2), c.Float("depth_coefficient", 3.1), c.Int("depth_divisor", 8)
 	squeeze := c.Float("squeeze_expansion_ratio", 0.25)
-	for key, list := range map[string][]int{"out_channels": out, "kernel_sizes": kernels, "strides": strides,
-		"num_block_repeats": repeats, "expand_ratios": expand} {
-		if len(list) != len(in) {
-			c.Fail(key, "has %d elements, but in_channels has %d: expected one for each stage", len(list), len(in))
+	for _, l := range []struct {
+		key  string
+		list []int
+	}{{"out_channels", out}, {"kernel_sizes", kernels}, {"strides", strides}, {"num_block_repeats", repeats}, {"expand_ratios", expand}} {
+		if len(l.list) != len(in) {
+			c.Fail(l.key, "has %d elements, but in_channels has %d: expected one for each stage", len(l.list), len(in))
 		}
 	}
 	if divisor < 1 || !(width > 0 && width <= 64) || !(depth > 0 && depth <= 64) || !(squeeze > 0 && squeeze <= 1) {

@@ -17,6 +17,9 @@ var OpenCLIP = &Family{
 	Ignore: []Ignore{
 		{"attn_mask", "a buffer: the causal mask"},
 		{"text.attn_mask", "a buffer: the causal mask"},
+		{"input_resolution", "in OpenAI's archives: pixels, which the positions tell too"},
+		{"context_length", "in OpenAI's archives: tokens, which the positions tell too"},
+		{"vocab_size", "in OpenAI's archives: tokens, which the embedding tells too"},
 	},
 	IgnorePrefix: []Ignore{{"text_decoder.", "CoCa's decoder writes captions; plays no part in classification"}},
 }
