@@ -39,7 +39,7 @@ library: setup
 ## test: every test, in C and in Go
 test: build
 	ctest --test-dir $(RELEASE) --output-on-failure
-	CLIPGO_LIBRARY=$(CURDIR)/$(RELEASE)/$(LIBRARY) CLIPGO_REQUIRE=engine $(GO) test ./...
+	CLIPGO_LIBRARY=$(CURDIR)/$(RELEASE)/$(LIBRARY) CLIPGO_REQUIRE=engine $(GO) test -timeout 20m ./...
 
 setup:
 	@mkdir -p $(BUILD)
@@ -53,7 +53,7 @@ check:
 
 ## race: the Go tests under the race detector (needs a C compiler for cgo)
 race: library
-	CGO_ENABLED=1 CLIPGO_LIBRARY=$(CURDIR)/$(RELEASE)/$(LIBRARY) CLIPGO_REQUIRE=engine $(GO) test -race -short ./...
+	CGO_ENABLED=1 CLIPGO_LIBRARY=$(CURDIR)/$(RELEASE)/$(LIBRARY) CLIPGO_REQUIRE=engine $(GO) test -race -short -timeout 20m ./...
 
 ## asan, tsan: the C tests under sanitizers
 asan tsan: setup
