@@ -1,10 +1,10 @@
-/* bench_gemm.c: matrix products of CLIP's shapes, per weight type and instruction set, as shares of the ceiling measured
- * in the same run.
+/* bench_gemm.c: matrix products of CLIP's shapes, per weight type and instruction set, as shares of the ceiling
+ * measured in the same run.
  *
  *   bench_gemm [-i isa] [-t type] [-a f32|int8|row|bf16] [-n threads] [-r rows]
  *
- * Prints GOP/s, and in brackets the percentage of the ceiling of the type's own arithmetic; preparing the activations is
- * included, packing isn't. Each thread's own processor time counts, so that other processes disturb little; with two
+ * Prints GOP/s, and in brackets the percentage of the ceiling of the type's own arithmetic; preparing the activations
+ * is included, packing isn't. Each thread's own processor time counts, so that other processes disturb little; with two
  * threads the slower one counts. Each number is the median of
  * the faster half of 16 runs. */
 #define _POSIX_C_SOURCE 200809L
@@ -23,10 +23,10 @@ static const struct {
     uint32_t id;
     size_t elements, bytes;
 } types[] = {
-    {"f32", 0, 1, 4},        {"f16", 1, 1, 2},        {"bf16", 30, 1, 2},      {"q8_0", 8, 32, 34},
-    {"q4_0", 2, 32, 18},     {"q4_1", 3, 32, 20},     {"q5_0", 6, 32, 22},     {"q5_1", 7, 32, 24},
-    {"q2_k", 10, 256, 84},   {"q3_k", 11, 256, 110},  {"q4_k", 12, 256, 144},  {"q5_k", 13, 256, 176},
-    {"q6_k", 14, 256, 210},  {"iq4_nl", 20, 32, 18},  {"iq4_xs", 23, 256, 136}, {"mxfp4", 39, 32, 17},
+    {"f32", 0, 1, 4},       {"f16", 1, 1, 2},       {"bf16", 30, 1, 2},       {"q8_0", 8, 32, 34},
+    {"q4_0", 2, 32, 18},    {"q4_1", 3, 32, 20},    {"q5_0", 6, 32, 22},      {"q5_1", 7, 32, 24},
+    {"q2_k", 10, 256, 84},  {"q3_k", 11, 256, 110}, {"q4_k", 12, 256, 144},   {"q5_k", 13, 256, 176},
+    {"q6_k", 14, 256, 210}, {"iq4_nl", 20, 32, 18}, {"iq4_xs", 23, 256, 136}, {"mxfp4", 39, 32, 17},
 };
 
 static const size_t shapes[][2] = {{768, 768}, {2304, 768}, {3072, 768}, {768, 3072}, {4096, 1024}}; /* n, k */
@@ -38,7 +38,7 @@ typedef struct work {
     float *dst;
     uint8_t *prepared;
     size_t rows;
-    uint32_t begin, end;     /* panels */
+    uint32_t begin, end;       /* panels */
     size_t row_begin, row_end; /* rows to prepare */
     pthread_barrier_t *barrier;
     size_t repeat;
@@ -89,9 +89,19 @@ static double measure(const clipgo_kernels *k, const clipgo_matrix *m, size_t ro
         double slowest = 0;
         pthread_barrier_init(&barrier, NULL, (unsigned)threads);
         for (size_t t = 0; t < threads; t++) {
-            works[t] = (work){k, m, x, dst, prepared, rows, (uint32_t)(m->panels * t / threads),
-                              (uint32_t)(m->panels * (t + 1) / threads), rows * t / threads, rows * (t + 1) / threads,
-                              &barrier, repeat, 0};
+            works[t] = (work){k,
+                              m,
+                              x,
+                              dst,
+                              prepared,
+                              rows,
+                              (uint32_t)(m->panels * t / threads),
+                              (uint32_t)(m->panels * (t + 1) / threads),
+                              rows * t / threads,
+                              rows * (t + 1) / threads,
+                              &barrier,
+                              repeat,
+                              0};
             pthread_create(&ids[t], NULL, run, &works[t]);
         }
         for (size_t t = 0; t < threads; t++) {
@@ -151,14 +161,16 @@ int main(int argc, char **argv) {
         return 2;
     }
     ceilings c = measure_ceilings(k->isa);
-    printf("%s, one core: f32 %.1f GFLOP/s, int8 %.1f GOP/s, bf16 %.1f GFLOP/s; read 256 MiB %.1f GB/s, 256 KiB %.1f GB/s\n",
+    printf("%s, one core: f32 %.1f GFLOP/s, int8 %.1f GOP/s, bf16 %.1f GFLOP/s; read 256 MiB %.1f GB/s, 256 KiB %.1f "
+           "GB/s\n",
            k->isa, c.f32 * 1e-9, c.int8 * 1e-9, c.bf16 * 1e-9, measure_read(256u << 20) * 1e-9,
            measure_read(256u << 10) * 1e-9);
     for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
         if (type && strcmp(type, types[t].name) != 0) continue;
         for (uint32_t a = 0; a < 4; a++) {
-            int wanted = activations ? strcmp(activations, names[a]) == 0
-                                     : a == (types[t].elements > 1 ? CLIPGO_ACTIVATIONS_INT8_BLOCK : CLIPGO_ACTIVATIONS_F32);
+            int wanted = activations
+                             ? strcmp(activations, names[a]) == 0
+                             : a == (types[t].elements > 1 ? CLIPGO_ACTIVATIONS_INT8_BLOCK : CLIPGO_ACTIVATIONS_F32);
             if (wanted) bench_type(k, t, a, &c, threads, rows);
         }
     }

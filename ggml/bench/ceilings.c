@@ -19,15 +19,15 @@ double thread_seconds(void) {
 enum { SUMS = 12 };
 
 #if defined(__x86_64__)
-#define YMM_CLOBBERS \
+#define YMM_CLOBBERS                                                                                           \
     "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", \
         "xmm13", "xmm14", "xmm15"
-#define LOOP(name, zero, clear, step) \
-    static void name(uint64_t n) { \
+#define LOOP(name, zero, clear, step)                                                                               \
+    static void name(uint64_t n) {                                                                                  \
         __asm__ volatile(zero TWELVE(clear) "1:\n\t" TWELVE(step) TWELVE(step) "dec %0\n\tjnz 1b\n\tvzeroupper\n\t" \
-                         : "+r"(n) \
-                         : \
-                         : "cc", YMM_CLOBBERS); \
+                         : "+r"(n)                                                                                  \
+                         :                                                                                          \
+                         : "cc", YMM_CLOBBERS);                                                                     \
     }
 #define ZERO_YMM "vpxor %%xmm13, %%xmm13, %%xmm13\n\t"
 #define ZERO_ZMM "vpxord %%zmm13, %%zmm13, %%zmm13\n\t"
@@ -35,10 +35,10 @@ enum { SUMS = 12 };
 #define CLEAR_ZMM(i) "vpxord %%zmm" #i ", %%zmm" #i ", %%zmm" #i "\n\t"
 #define FMA_YMM(i) "vfmadd231ps %%ymm13, %%ymm13, %%ymm" #i "\n\t"
 #define FMA_ZMM(i) "vfmadd231ps %%zmm13, %%zmm13, %%zmm" #i "\n\t"
-#define MADD_YMM(i) \
+#define MADD_YMM(i)                                                                                          \
     "vpmaddubsw %%ymm13, %%ymm13, %%ymm12\n\tvpmaddwd %%ymm13, %%ymm12, %%ymm12\n\tvpaddd %%ymm12, %%ymm" #i \
     ", %%ymm" #i "\n\t"
-#define MADD_ZMM(i) \
+#define MADD_ZMM(i)                                                                                          \
     "vpmaddubsw %%zmm13, %%zmm13, %%zmm12\n\tvpmaddwd %%zmm13, %%zmm12, %%zmm12\n\tvpaddd %%zmm12, %%zmm" #i \
     ", %%zmm" #i "\n\t"
 #define VNNI_YMM(i) "%{vex%} vpdpbusd %%ymm13, %%ymm13, %%ymm" #i "\n\t"
@@ -52,14 +52,14 @@ LOOP(vnni_ymm, ZERO_YMM, CLEAR_YMM, VNNI_YMM)
 LOOP(vnni_zmm, ZERO_ZMM, CLEAR_ZMM, VNNI_ZMM)
 LOOP(bf16_zmm, ZERO_ZMM, CLEAR_ZMM, BF16_ZMM)
 #elif defined(__aarch64__)
-#define LOOP(name, step) \
-    static void name(uint64_t n) { \
-        __asm__ volatile(".arch armv8.6-a\n\tmovi v13.16b, #0\n\t" \
-                         "1:\n\t" TWELVE(step) TWELVE(step) "subs %0, %0, #1\n\tb.ne 1b\n\t" \
-                         : "+r"(n) \
-                         : \
+#define LOOP(name, step)                                                                                          \
+    static void name(uint64_t n) {                                                                                \
+        __asm__ volatile(".arch armv8.6-a\n\tmovi v13.16b, #0\n\t"                                                \
+                         "1:\n\t" TWELVE(step) TWELVE(step) "subs %0, %0, #1\n\tb.ne 1b\n\t"                      \
+                         : "+r"(n)                                                                                \
+                         :                                                                                        \
                          : "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", \
-                           "v13"); \
+                           "v13");                                                                                \
     }
 #define FMLA(i) "fmla v" #i ".4s, v13.4s, v13.4s\n\t"
 #define MULL(i) "smull v12.8h, v13.8b, v13.8b\n\tsmlal2 v12.8h, v13.16b, v13.16b\n\tsadalp v" #i ".4s, v12.8h\n\t"
@@ -100,7 +100,9 @@ ceilings measure_ceilings(const char *isa) {
 #elif defined(__aarch64__)
     if (strcmp(isa, "scalar") != 0) {
         c.f32 = rate(fmla, 8);
-        c.int8 = strcmp(isa, "i8mm") == 0 ? rate(smmla, 64) : strcmp(isa, "dotprod") == 0 ? rate(sdot, 32) : rate(mull, 32);
+        c.int8 = strcmp(isa, "i8mm") == 0      ? rate(smmla, 64)
+                 : strcmp(isa, "dotprod") == 0 ? rate(sdot, 32)
+                                               : rate(mull, 32);
         if (strcmp(isa, "i8mm") == 0) c.bf16 = rate(bfmmla, 32);
     }
 #else

@@ -1,6 +1,7 @@
-/* simde_isa.h: AVX-512, VNNI and bfloat16 instructions in plain C, by SIMDe (Debian: libsimde-dev), so that the kernels of
- * those instruction sets run on processors that lack them. A test build compiles each isa_*.c that the processor doesn't
- * run with -mavx2 -mfma -mf16c -include simde_isa.h -DCLIPGO_SIMDE_<feature>... in the place of its own flags. */
+/* simde_isa.h: AVX-512, VNNI and bfloat16 instructions in plain C, by SIMDe (Debian: libsimde-dev), so that the kernels
+ * of those instruction sets run on processors that lack them. A test build compiles each isa_*.c that the processor
+ * doesn't run with -mavx2 -mfma -mf16c -include simde_isa.h -DCLIPGO_SIMDE_<feature>... in the place of its own flags.
+ */
 #ifndef CLIPGO_SIMDE_ISA_H
 #define CLIPGO_SIMDE_ISA_H
 

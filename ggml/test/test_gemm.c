@@ -36,25 +36,25 @@ static const struct type {
     int32_t halves[2]; /* where a block has float16, or -1 */
     int32_t exponent;  /* where it has a power of two, or -1 */
 } types[] = {
-    {"f32", 0, 1, 4, {-1, -1}, -1},       {"f16", 1, 1, 2, {0, -1}, -1},        {"bf16", 30, 1, 2, {-1, -1}, -1},
-    {"q4_0", 2, 32, 18, {0, -1}, -1},     {"q4_1", 3, 32, 20, {0, 2}, -1},      {"q5_0", 6, 32, 22, {0, -1}, -1},
-    {"q5_1", 7, 32, 24, {0, 2}, -1},      {"q8_0", 8, 32, 34, {0, -1}, -1},     {"q2_k", 10, 256, 84, {80, 82}, -1},
+    {"f32", 0, 1, 4, {-1, -1}, -1},        {"f16", 1, 1, 2, {0, -1}, -1},       {"bf16", 30, 1, 2, {-1, -1}, -1},
+    {"q4_0", 2, 32, 18, {0, -1}, -1},      {"q4_1", 3, 32, 20, {0, 2}, -1},     {"q5_0", 6, 32, 22, {0, -1}, -1},
+    {"q5_1", 7, 32, 24, {0, 2}, -1},       {"q8_0", 8, 32, 34, {0, -1}, -1},    {"q2_k", 10, 256, 84, {80, 82}, -1},
     {"q3_k", 11, 256, 110, {108, -1}, -1}, {"q4_k", 12, 256, 144, {0, 2}, -1},  {"q5_k", 13, 256, 176, {0, 2}, -1},
     {"q6_k", 14, 256, 210, {208, -1}, -1}, {"iq4_nl", 20, 32, 18, {0, -1}, -1}, {"iq4_xs", 23, 256, 136, {0, -1}, -1},
-    {"tq2_0", 35, 256, 66, {64, -1}, -1}, {"mxfp4", 39, 32, 17, {-1, -1}, 0},
+    {"tq2_0", 35, 256, 66, {64, -1}, -1},  {"mxfp4", 39, 32, 17, {-1, -1}, 0},
 };
 
 static int failures;
 
-#define CHECK(condition, ...) \
-    do { \
-        if (!(condition)) { \
-            if (failures++ < 20) { \
+#define CHECK(condition, ...)                                   \
+    do {                                                        \
+        if (!(condition)) {                                     \
+            if (failures++ < 20) {                              \
                 fprintf(stderr, "%s:%d: ", __FILE__, __LINE__); \
-                fprintf(stderr, __VA_ARGS__); \
-                fputc('\n', stderr); \
-            } \
-        } \
+                fprintf(stderr, __VA_ARGS__);                   \
+                fputc('\n', stderr);                            \
+            }                                                   \
+        }                                                       \
     } while (0)
 
 static uint64_t seed = 1;
@@ -199,8 +199,10 @@ static void run(const job *j) {
             double got = (double)dst[r * stride + c], error = fabs(got - want);
             /* Sums in float32: rounding errors add up at random, or in step where all terms are alike. */
             CHECK(error <= (j->extreme ? 4e-5 : 2e-6) * (1 + size + fabs(want)),
-                  "%s %s form %d m %zu n %zu k %zu extreme %d epilogue %d act %d: [%zu,%zu] is %.9g, want %.9g (terms %g)",
-                  isa->isa, j->type->name, (int)w.form, m, n, k, j->extreme, j->epilogue, j->act, r, c, got, want, size);
+                  "%s %s form %d m %zu n %zu k %zu extreme %d epilogue %d act %d: [%zu,%zu] is %.9g, want %.9g (terms "
+                  "%g)",
+                  isa->isa, j->type->name, (int)w.form, m, n, k, j->extreme, j->epilogue, j->act, r, c, got, want,
+                  size);
         }
         for (size_t i = n; i < stride; i++) CHECK(dst[r * stride + i] == 12345, "%s wrote past the row", isa->isa);
     }

@@ -16,7 +16,8 @@
  *   vw_pairs          bytes 0 and 2, or 1 and 3, of each column as int16
  *   vp_sum     the finished sums
  *
- * Partial sums may be narrow: of codes of b bits, vp_sum must be called after dot_run(b) dots (8 at most are asked for).
+ * Partial sums may be narrow: of codes of b bits, vp_sum must be called after dot_run(b) dots (8 at most are asked
+ * for).
  *
  *   vw_low, vw_high   the nibbles of each byte
  *   vw_lookup         table[code] for codes < 16

@@ -228,10 +228,8 @@ static inline const block_type *find_block_type(uint32_t id) {
 
 /* Sub-block i of a row; blocks hold one or eight. */
 static inline void read_sub_block(const block_type *t, sub_block *s, const uint8_t *row, size_t i) {
-    if (t->elements == SUB)
-        t->read(s, row + i * t->bytes, 0);
-    else
-        t->read(s, row + i / 8 * t->bytes, (unsigned)(i % 8));
+    if (t->elements == SUB) t->read(s, row + i * t->bytes, 0);
+    else t->read(s, row + i / 8 * t->bytes, (unsigned)(i % 8));
 }
 
 static inline void dequantize_sub_block(const block_type *t, float *dst, const sub_block *s) {
