@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clipgo/clipgo"
+	"github.com/clipgo/clipgo/internal/testutil"
 )
 
 // demoGolden is what transformers answers with the shipped model (tools/demo-model/goldens.py).
@@ -62,7 +63,7 @@ func TestDemoModelEqualsTransformers(t *testing.T) {
 			}
 			pixels, err := m.Processor().Pixels(images...)
 			require.NoError(t, err)
-			want, shape := readNPY(t, filepath.Join("testdata", "demo", "pixel_values.npy"))
+			shape, want := testutil.ReadNPY(t, filepath.Join("testdata", "demo", "pixel_values.npy"))
 			require.Equal(t, shape, pixels.Shape)
 			require.InDeltaSlice(t, want, pixels.Values, 1e-6)
 

@@ -2,15 +2,11 @@ package clipgo_test
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,30 +55,9 @@ func readGolden(t *testing.T, name string) *golden {
 	data, err := os.ReadFile(filepath.Join(g.dir, "expected.json"))
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(data, g))
-	values, shape := readNPY(t, filepath.Join(g.dir, "expected_pixel_values.npy"))
+	shape, values := testutil.ReadNPY(t, filepath.Join(g.dir, "expected_pixel_values.npy"))
 	g.pixels = &clipgo.Pixels{Values: values, Shape: shape, SpatialShapes: g.Spatial}
 	return g
-}
-
-// readNPY reads a little-endian float32 array.
-func readNPY(t *testing.T, path string) ([]float32, []int) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	require.NoError(t, err)
-	n := 10 + int(binary.LittleEndian.Uint16(b[8:]))
-	var shape []int
-	for _, d := range strings.Split(regexp.MustCompile(`\(([^)]*)\)`).FindStringSubmatch(string(b[10:n]))[1], ",") {
-		if d = strings.TrimSpace(d); d != "" {
-			v, err := strconv.Atoi(d)
-			require.NoError(t, err)
-			shape = append(shape, v)
-		}
-	}
-	values := make([]float32, (len(b)-n)/4)
-	for i := range values {
-		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[n+4*i:]))
-	}
-	return values, shape
 }
 
 func (g *golden) convert(t *testing.T, typ string) string {

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -84,7 +80,7 @@ func TestPreprocessEqualsTransformers(t *testing.T) {
 	for _, name := range []string{"clip-openai-style", "clip-224"} {
 		t.Run(name, func(t *testing.T) {
 			e := readExpected(t, name)
-			shape, all := readNPY(t, testutil.Shared(t, "golden", name, "expected_pixel_values.npy"))
+			shape, all := testutil.ReadNPY(t, testutil.Shared(t, "golden", name, "expected_pixel_values.npy"))
 			size := len(all) / shape[0]
 			path, out := converted(t, name, "F16"), filepath.Join(t.TempDir(), "pixels.npy")
 			for i, image := range e.Images {
@@ -93,7 +89,7 @@ func TestPreprocessEqualsTransformers(t *testing.T) {
 				}
 				r := clip(t, "preprocess", "-m", path, testutil.Shared(t, "data", "images", image), "-o", out)
 				require.Empty(t, r.done(t))
-				gotShape, got := readNPY(t, out)
+				gotShape, got := testutil.ReadNPY(t, out)
 				require.Equal(t, append([]int{1}, shape[1:]...), gotShape)
 				for j, want := range all[i*size : (i+1)*size] {
 					if math.Abs(float64(want-got[j])) > 1e-6 {
@@ -105,29 +101,10 @@ func TestPreprocessEqualsTransformers(t *testing.T) {
 	}
 }
 
-// readNPY reads a little-endian float32 array.
-func readNPY(t *testing.T, path string) (shape []int, values []float32) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	require.NoError(t, err)
-	n := 10 + int(binary.LittleEndian.Uint16(b[8:]))
-	require.Contains(t, string(b[10:n]), "'descr': '<f4', 'fortran_order': False")
-	for _, d := range strings.FieldsFunc(regexp.MustCompile(`\(([^)]*)\)`).FindStringSubmatch(string(b[10:n]))[1],
-		func(r rune) bool { return strings.ContainsRune(", ", r) }) {
-		v, err := strconv.Atoi(d)
-		require.NoError(t, err)
-		shape = append(shape, v)
-	}
-	for at := n; at < len(b); at += 4 {
-		values = append(values, math.Float32frombits(binary.LittleEndian.Uint32(b[at:])))
-	}
-	return shape, values
-}
-
 func TestPreprocessErrors(t *testing.T) {
 	owl, out := demo("owl.png"), filepath.Join(t.TempDir(), "x.npy")
 	require.Empty(t, clip(t, "preprocess", model, owl, "-o", out).done(t))
-	shape, values := readNPY(t, out)
+	shape, values := testutil.ReadNPY(t, out)
 	require.Equal(t, []int{1, 3, shape[2], shape[2]}, shape)
 	require.Len(t, values, 3*shape[2]*shape[2])
 	clip(t, "preprocess", model, owl, "-o", "/nonexistent/x.npy").refused(t, "writing /nonexistent/x.npy: no such file or directory")

@@ -167,9 +167,6 @@ func (r *Runner) fill(batch, rows int, inputs []Input) error {
 	return nil
 }
 
-// Program returns the program.
-func (r *Runner) Program() *program.Program { return r.program }
-
 // Close frees the runner after the run in progress.
 func (r *Runner) Close() error {
 	r.turn <- struct{}{}

@@ -1,42 +1,16 @@
 package preprocess
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/clipgo/clipgo/internal/imageio"
 	"github.com/clipgo/clipgo/internal/testutil"
 	"github.com/stretchr/testify/require"
 )
-
-// readNPY reads a float32 array.
-func readNPY(t *testing.T, path string) (shape []int, values []float32) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	require.NoError(t, err)
-	n := int(binary.LittleEndian.Uint16(b[8:]))
-	head, b := string(b[10:10+n]), b[10+n:]
-	require.Contains(t, head, "'<f4'")
-	for _, f := range strings.Split(regexp.MustCompile(`\(([^)]*)\)`).FindStringSubmatch(head)[1], ",") {
-		if f = strings.TrimSpace(f); f != "" {
-			d, err := strconv.Atoi(f)
-			require.NoError(t, err)
-			shape = append(shape, d)
-		}
-	}
-	values = make([]float32, len(b)/4)
-	for i := range values {
-		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
-	}
-	return shape, values
-}
 
 func loadPicture(t testing.TB, path string) *imageio.Picture {
 	t.Helper()
@@ -93,7 +67,7 @@ func compareGolden(t *testing.T, spec Spec, dir, file, pictures string) {
 	data, err := os.ReadFile(dir + "/expected.json")
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(data, &expected))
-	shape, want := readNPY(t, dir+"/"+file)
+	shape, want := testutil.ReadNPY(t, dir+"/"+file)
 	each := len(want) / shape[0]
 	for i, name := range expected.Images {
 		got, err := spec.Apply(loadPicture(t, pictures+"/"+name))

@@ -110,9 +110,6 @@ func (t *Tokenizer) EncodeTo(text string, maxLen int) (ids []int32, truncated bo
 	return ids, truncated
 }
 
-// Text returns the ids of text alone, without those of the template.
-func (t *Tokenizer) Text(text string) []int32 { return t.appendText(nil, text) }
-
 // Token returns the token of an id as transformers' convert_ids_to_tokens prints it ("photo</w>", "▁photo"), and the
 // empty string for an id outside the vocabulary.
 func (t *Tokenizer) Token(id int32) string {
@@ -120,12 +117,6 @@ func (t *Tokenizer) Token(id int32) string {
 		return ""
 	}
 	return t.spec.Tokens[id]
-}
-
-// ID returns the id of a token, and false where the vocabulary doesn't have it.
-func (t *Tokenizer) ID(token string) (int32, bool) {
-	id, ok := t.ids[token]
-	return id, ok
 }
 
 // Spec returns what the tokeniser was made of. It must not be changed.
