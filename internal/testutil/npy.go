@@ -8,22 +8,26 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 )
 
 // ReadNPY reads a little-endian float32 array in row-major order from a file of NumPy's.
 func ReadNPY(t testing.TB, path string) (shape []int, values []float32) {
 	t.Helper()
 	b, err := os.ReadFile(path)
-	require.NoError(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	n := 10 + int(binary.LittleEndian.Uint16(b[8:]))
 	head, b := string(b[10:n]), b[n:]
-	require.Contains(t, head, "'descr': '<f4', 'fortran_order': False")
+	if !strings.Contains(head, "'descr': '<f4', 'fortran_order': False") {
+		t.Fatalf("reading %s: its head is %q, expected little-endian float32 in row-major order", path, head)
+	}
 	for _, f := range strings.Split(regexp.MustCompile(`\(([^)]*)\)`).FindStringSubmatch(head)[1], ",") {
 		if f = strings.TrimSpace(f); f != "" {
 			d, err := strconv.Atoi(f)
-			require.NoError(t, err)
+			if err != nil {
+				t.Fatalf("reading the shape in %s: %v", path, err)
+			}
 			shape = append(shape, d)
 		}
 	}
