@@ -21,13 +21,13 @@ const module = "github.com/clipgo/clipgo"
 // arrows says what a package may import: folders of this module (root: the library), other modules by their path; an
 // ending /... takes in what lies below. The standard library is free. The longest key that fits a package rules it.
 var arrows = map[string][]string{
-	"cmd/clipgo": {"root", "convert", "quantize", "gguf", "internal/atomicfile", "internal/npy", "github.com/urfave/cli/v2",
+	"cmd/clipgo": {"root", "convert", "quantize", "gguf", "internal/atomicfile", "internal/cachedir", "internal/npy", "github.com/urfave/cli/v2",
 		"golang.org/x/sys/...", "golang.org/x/text/..."},
 	"root":     {"bindings", "quantize", "gguf", "internal/..."},
 	"convert":  {"quantize", "gguf", "internal/..."},
 	"quantize": {"gguf", "internal/half", "internal/ordered", "internal/atomicfile"},
 	"gguf":     {"internal/atomicfile", "golang.org/x/sys/..."},
-	"bindings": {"github.com/ebitengine/purego", "golang.org/x/sys/..."},
+	"bindings": {"internal/cachedir", "github.com/ebitengine/purego", "golang.org/x/sys/..."},
 	// Below the library: tables and algorithms, which know nothing of the rooms that use them.
 	"internal/...":    {"quantize", "gguf", "internal/...", "golang.org/x/image/...", "golang.org/x/text/...", "golang.org/x/sys/..."},
 	"internal/engine": {"bindings", "gguf", "internal/program", "internal/refvm"},

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/clipgo/clipgo/internal/cachedir"
 )
 
 // embeddedFile puts the embedded library into a file of its own, once in a process, and returns its path.
@@ -15,14 +17,14 @@ var embeddedFile = sync.OnceValues(func() (string, error) {
 	if len(embedded) == 0 {
 		return "", errNotApplicable
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := cachedir.Root()
 	if err != nil {
 		return "", err
 	}
-	return extract(embedded, filepath.Join(cache, "clipgo"))
+	return extract(embedded, cache)
 })
 
-// embeddedMemory is for a cache folder that can't be written, or from which nothing may be executed.
+// embeddedMemory is for a cache folder that is off, can't be written, or from which nothing may be executed.
 var embeddedMemory = sync.OnceValues(func() (string, error) {
 	if len(embedded) == 0 {
 		return "", errNotApplicable
