@@ -25,7 +25,7 @@ func (s *source) readOpenAI(path string) error {
 }
 
 // openAIConfig is the open_clip_config.json that an archive of OpenAI's would have.
-func openAIConfig(path string, c checkpoint.Checkpoint) ([]byte, error) {
+func openAIConfig(path string, c *checkpoint.Set) ([]byte, error) {
 	// Only these archives hold this number, and only of them it is known that they use the quick GELU.
 	if _, ok := c.Tensor("input_resolution"); !ok {
 		return nil, fmt.Errorf("%s: this is no archive of OpenAI's, and there is neither config.json nor open_clip_config.json beside it that describes the model",

@@ -23,7 +23,7 @@ type source struct {
 	model      *arch.Model
 	pixels     preprocess.Spec
 	tokenizer  *tokenizer.Spec // nil where the text tower is left out
-	tensors    checkpoint.Checkpoint
+	tensors    *checkpoint.Set
 	known      map[string]bool // tensors of towers that are left out, and those that became hyper-parameters
 }
 

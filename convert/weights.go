@@ -13,27 +13,34 @@ import (
 
 // transformersWeights and openCLIPWeights are the files that the two libraries look for, the preferred ones first.
 var (
-	transformersWeights = []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"}
+	transformersWeights = []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}
 	openCLIPWeights     = []string{"open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors", "pytorch_model.bin"}
 )
 
-type opener func(path string) (checkpoint.Checkpoint, error)
+type opener func(path string) (*checkpoint.Set, error)
 
 // weightsFormat returns what opens a file of weights of this name, nil if it is none.
 func weightsFormat(path string) opener {
 	switch name := strings.ToLower(path); {
 	case strings.HasSuffix(name, ".safetensors.index.json"):
-		return func(path string) (checkpoint.Checkpoint, error) { return safetensors.OpenIndex(path) }
+		return shards(safetensors.Open)
+	case strings.HasSuffix(name, ".bin.index.json"):
+		return shards(torchfile.Open)
 	case strings.HasSuffix(name, ".safetensors"):
-		return func(path string) (checkpoint.Checkpoint, error) { return safetensors.Open(path) }
+		return safetensors.Open
 	case strings.HasSuffix(name, ".bin"), strings.HasSuffix(name, ".pt"), strings.HasSuffix(name, ".pth"):
-		return func(path string) (checkpoint.Checkpoint, error) { return torchfile.Open(path) }
+		return torchfile.Open
 	}
 	return nil
 }
 
+// shards returns what opens an index of files that open opens.
+func shards(open opener) opener {
+	return func(path string) (*checkpoint.Set, error) { return checkpoint.OpenIndex(path, open) }
+}
+
 // openWeights opens path, or where it is "" the first of names that the folder has.
-func openWeights(dir, path string, names []string) (checkpoint.Checkpoint, error) {
+func openWeights(dir, path string, names []string) (*checkpoint.Set, error) {
 	for _, name := range names {
 		if path != "" {
 			break

@@ -14,15 +14,6 @@ import (
 	"github.com/clipgo/clipgo/internal/half"
 )
 
-// Checkpoint is an open file, or set of files, of tensors.
-type Checkpoint interface {
-	// Names returns the names of the tensors in the order in which they are best read.
-	Names() []string
-	Tensor(name string) (*Tensor, bool)
-	// Close closes the files. Closing twice is harmless.
-	Close() error
-}
-
 // DType is the type of a tensor's elements.
 type DType uint8
 

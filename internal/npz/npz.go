@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -15,57 +14,51 @@ import (
 	"github.com/clipgo/clipgo/internal/ziparchive"
 )
 
-// File is an open .npz file.
-type File struct {
-	name    string
-	file    *os.File // nil for NewReader
-	names   []string
-	tensors map[string]*checkpoint.Tensor
-}
-
 // Open opens the file at path and reads the headers of its arrays.
-func Open(path string) (*File, error) {
-	file, size, err := checkpoint.OpenFile(path)
-	if err != nil {
-		return nil, err
-	}
-	f, err := NewReader(file, size, path)
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	f.file = file
-	return f, nil
-}
+func Open(path string) (*checkpoint.Set, error) { return checkpoint.Open(path, Read) }
 
-// NewReader reads the headers of the arrays in a file of size bytes; name stands for it in errors.
-func NewReader(r io.ReaderAt, size int64, name string) (*File, error) {
+// Read reads the headers of the arrays in a file of size bytes; name stands for it in errors. The arrays lose their ".npy".
+func Read(r io.ReaderAt, size int64, name string) (*checkpoint.Set, error) {
 	entries, err := ziparchive.Read(r, size, name)
 	if err != nil {
 		return nil, err
 	}
-	f := &File{name: name, tensors: make(map[string]*checkpoint.Tensor, len(entries))}
+	set := &checkpoint.Set{}
 	for _, e := range entries {
 		array, ok := strings.CutSuffix(e.Name, ".npy")
 		if !ok {
 			return nil, fmt.Errorf("%s: entry %.80q is no .npy array", name, e.Name)
 		}
-		t, err := readArray(e)
+		t, err := readEntry(r, size, e, name)
 		if err != nil {
 			return nil, fmt.Errorf("%s: entry %.80q: %w", name, e.Name, err)
 		}
 		t.Name, t.File = array, name
-		f.names = append(f.names, array)
-		f.tensors[array] = t
+		if err := set.Add(t); err != nil {
+			return nil, err
+		}
 	}
-	return f, nil
+	return set, nil
 }
 
-// readArray reads the header of the array in e, and checks that the entry has just the data that it announces.
-func readArray(e *zip.File) (*checkpoint.Tensor, error) {
+// readEntry reads the header of the array in e, an entry of the archive r of size bytes.
+func readEntry(r io.ReaderAt, size int64, e *zip.File, name string) (*checkpoint.Tensor, error) {
+	if e.Method == zip.Store {
+		stored, err := ziparchive.OpenStored(r, size, e, name)
+		if err != nil {
+			return nil, err
+		}
+		// To compare all checksums here would be to read the whole file once more.
+		return readArray(stored.Unchecked(), stored, e.UncompressedSize64)
+	}
 	s := &stream{entry: e}
 	defer s.rewind() // one open decompressor per array would take much memory
-	h, err := readHeader(io.NewSectionReader(s, 0, int64(e.UncompressedSize64)))
+	return readArray(s, s, e.UncompressedSize64)
+}
+
+// readArray reads the header of an array of size bytes, and checks that just the data follows that it announces.
+func readArray(start, r io.ReaderAt, size uint64) (*checkpoint.Tensor, error) {
+	h, err := readHeader(io.NewSectionReader(start, 0, int64(size)))
 	if err != nil {
 		return nil, err
 	}
@@ -73,10 +66,10 @@ func readArray(e *zip.File) (*checkpoint.Tensor, error) {
 	if !ok {
 		return nil, fmt.Errorf("size of shape %v of %s overflows", h.shape, h.dtype)
 	}
-	if left := e.UncompressedSize64 - uint64(h.size); uint64(bytes) != left {
+	if left := size - uint64(h.size); uint64(bytes) != left {
 		return nil, fmt.Errorf("%d bytes of data, expected %d for shape %v of %s", left, bytes, h.shape, h.dtype)
 	}
-	data := io.NewSectionReader(s, h.size, bytes)
+	data := io.NewSectionReader(r, h.size, bytes)
 	n := uint64(bytes) / uint64(h.dtype.Size())
 	view, err := checkpoint.View(data, n, h.dtype, 0, h.shape, h.strides())
 	if err != nil {
@@ -85,7 +78,7 @@ func readArray(e *zip.File) (*checkpoint.Tensor, error) {
 	return &checkpoint.Tensor{DType: h.dtype, Shape: h.shape, Data: view}, nil
 }
 
-// stream reads an entry, stored or deflated, from its start on. To go back is to begin again; those who read in order
+// stream unpacks a deflated entry from its start on. To go back is to begin again; those who read in order
 // never do. The checksum is compared when the last byte has been read.
 type stream struct {
 	entry *zip.File
@@ -138,25 +131,6 @@ func (s *stream) rewind() {
 		s.r.Close()
 	}
 	s.r, s.pos = nil, 0
-}
-
-// Names returns the names of the arrays in file order, without ".npy".
-func (f *File) Names() []string { return f.names }
-
-// Tensor finds an array by name.
-func (f *File) Tensor(name string) (*checkpoint.Tensor, bool) {
-	t, ok := f.tensors[name]
-	return t, ok
-}
-
-// Close closes the file. Closing twice is harmless.
-func (f *File) Close() error {
-	if f.file == nil {
-		return nil
-	}
-	err := f.file.Close()
-	f.file = nil
-	return err
 }
 
 // strides returns how many elements lie between neighbours along each dimension.

@@ -3,13 +3,11 @@ package safetensors
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/clipgo/clipgo/internal/checkpoint"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -25,8 +23,8 @@ func one(name, dtype, shape string, begin, end uint64) string {
 	return fmt.Sprintf(`%q:{"dtype":%q,"shape":%s,"data_offsets":[%d,%d]}`, name, dtype, shape, begin, end)
 }
 
-func read(b []byte) (*File, error) {
-	return NewReader(bytes.NewReader(b), int64(len(b)), "x.safetensors")
+func read(b []byte) (*checkpoint.Set, error) {
+	return Read(bytes.NewReader(b), int64(len(b)), "x.safetensors")
 }
 
 // The attacks of hostile files, by the numbers that they have in the project's list.
@@ -45,7 +43,7 @@ func TestAttacks(t *testing.T) {
 		{"34 no header", length(0), "does not begin with {"},
 		{"34 a header that is an array", file(`[]`, 0), "does not begin with {"},
 		{"34 white space first", file(` {}`, 0), "does not begin with {"},
-		{"34 not UTF-8", file("{\"a\xff\":{}}", 0), "at byte 11: header: byte 0xff is not UTF-8"},
+		{"34 not UTF-8", file("{\"a\xff\":{}}", 0), "at byte 11: byte 0xff is not UTF-8"},
 		{"34 not JSON", file(`{"a"`, 0), "is not JSON"},
 		{"34 a comma too many", file(`{`+one("a", "U8", "[0]", 0, 0)+`,}`, 0), "is not JSON"},
 		{"34 text after the JSON", file(`{} x`, 0), "is not JSON"},
@@ -93,61 +91,5 @@ func TestAttacks(t *testing.T) {
 			assert.True(t, strings.HasPrefix(err.Error(), "x.safetensors: at byte "), err)
 			assert.NotContains(t, err.Error(), "\n")
 		})
-	}
-}
-
-// writeIndex writes an index and two shards: a.safetensors with tensors x and y, b.safetensors with z.
-func writeIndex(t *testing.T, weightMap map[string]string) string {
-	dir := t.TempDir()
-	write := func(name string, b []byte) {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), b, 0o600))
-	}
-	write("a.safetensors", file(`{`+one("x", "U8", "[1]", 0, 1)+`,`+one("y", "U8", "[2]", 1, 3)+`}`, 3))
-	write("b.safetensors", file(`{`+one("z", "U8", "[4]", 0, 4)+`}`, 4))
-	b, err := json.Marshal(map[string]any{"metadata": map[string]any{"total_size": 7, "more": []any{1, map[string]any{"deep": nil}}}, "weight_map": weightMap})
-	require.NoError(t, err)
-	write("index.json", b)
-	return filepath.Join(dir, "index.json")
-}
-
-func TestIndex(t *testing.T) {
-	s, err := OpenIndex(writeIndex(t, map[string]string{"x": "a.safetensors", "y": "a.safetensors", "z": "b.safetensors"}))
-	require.NoError(t, err)
-	assert.Equal(t, []string{"x", "y", "z"}, s.Names())
-	z, ok := s.Tensor("z")
-	require.True(t, ok)
-	assert.Equal(t, []uint64{4}, z.Shape)
-	_, ok = s.Tensor("none")
-	assert.False(t, ok)
-	require.NoError(t, s.Close())
-	require.NoError(t, s.Close())
-}
-
-func TestAttack38Index(t *testing.T) {
-	for _, name := range []string{"../b.safetensors", "..", ".", "", "/etc/passwd", `..\b.safetensors`, `c:b.safetensors`, "sub/b.safetensors", "b.safetensors\x00"} {
-		_, err := OpenIndex(writeIndex(t, map[string]string{"x": "a.safetensors", "y": "a.safetensors", "z": name}))
-		assert.ErrorContains(t, err, "is no plain file name", name)
-	}
-	for want, weightMap := range map[string]map[string]string{
-		`shard "c.safetensors" is missing`:                                                   {"x": "a.safetensors", "y": "a.safetensors", "z": "c.safetensors"},
-		`tensor "w" is missing from shard "b.safetensors"`:                                   {"x": "a.safetensors", "y": "a.safetensors", "z": "b.safetensors", "w": "b.safetensors"},
-		`tensor "y" lies in shard "a.safetensors", but the index puts it in "b.safetensors"`: {"x": "a.safetensors", "y": "b.safetensors", "z": "b.safetensors"},
-		`tensor "y" lies in shard "a.safetensors", but the index puts it in ""`:              {"x": "a.safetensors", "z": "b.safetensors"},
-		"no weight_map": {},
-	} {
-		_, err := OpenIndex(writeIndex(t, weightMap))
-		assert.ErrorContains(t, err, want)
-	}
-	for want, text := range map[string]string{
-		"is not JSON":           `{"weight_map":{"x":"a"}`,
-		`"x" appears twice`:     `{"weight_map":{"x":"a","x":"b"}}`,
-		"found 1, expected a":   `{"weight_map":{"x":1}}`,
-		"found [, expected {":   `[]`,
-		"unexpected EOF":        ``,
-		"no weight_map":         `{"metadata":{}}`,
-		"found { after its end": `{"weight_map":{"x":"a"}}{}`,
-	} {
-		_, err := parseIndex([]byte(text), "index.json")
-		assert.ErrorContains(t, err, want)
 	}
 }

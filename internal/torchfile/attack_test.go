@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clipgo/clipgo/internal/checkpoint"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -34,8 +35,8 @@ func archive(t testing.TB, entries ...entry) []byte {
 	return b.Bytes()
 }
 
-func read(b []byte) (*File, error) {
-	return NewReader(bytes.NewReader(b), int64(len(b)), "x.pt")
+func read(b []byte) (*checkpoint.Set, error) {
+	return Read(bytes.NewReader(b), int64(len(b)), "x.pt")
 }
 
 // The pieces of a pickle. Each leaves one value on the stack.
@@ -333,8 +334,8 @@ func FuzzUnpickle(f *testing.F) {
 			return
 		}
 		// Collect without an archive: no storage is found, whatever else happens.
-		file := &File{name: "x.pt"}
-		_ = file.collect("", stateDict(top), 0)
+		reader := &file{name: "x.pt"}
+		_ = reader.collect("", stateDict(top), 0)
 	})
 }
 

@@ -11,11 +11,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
-	"os"
 	"strings"
-	"sync"
 
 	"github.com/clipgo/clipgo/internal/checkpoint"
 	"github.com/clipgo/clipgo/internal/ziparchive"
@@ -28,41 +25,15 @@ const (
 	resaveHint = "load it with torch and save its state dict again, best as safetensors"
 )
 
-// File is an open torch file.
-type File struct {
-	name     string
-	r        io.ReaderAt
-	size     int64
-	file     *os.File // nil for NewReader
-	root     string   // the archive's one folder, with a slash
-	entries  map[string]*zip.File
-	storages map[string]*entryReader
-	names    []string
-	tensors  map[string]*checkpoint.Tensor
-	visits   int
-}
-
 // Open opens the file at path and reads its state dict.
-func Open(path string) (*File, error) {
-	file, size, err := checkpoint.OpenFile(path)
-	if err != nil {
-		return nil, err
-	}
-	f, err := NewReader(file, size, path)
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	f.file = file
-	return f, nil
-}
+func Open(path string) (*checkpoint.Set, error) { return checkpoint.Open(path, Read) }
 
-// NewReader reads the state dict of a file of size bytes; name stands for it in errors.
+// Read reads the state dict of a file of size bytes; name stands for it in errors.
 //
 // The tensors are those of the outermost dict, or of what it holds under state_dict, model_state_dict or model. Dicts
 // in dicts and modules in modules join their names with dots. The prefix "module." goes where all names have it.
-func NewReader(r io.ReaderAt, size int64, name string) (*File, error) {
-	f := &File{name: name, r: r, size: size, entries: map[string]*zip.File{}, storages: map[string]*entryReader{}, tensors: map[string]*checkpoint.Tensor{}}
+func Read(r io.ReaderAt, size int64, name string) (*checkpoint.Set, error) {
+	f := &file{name: name, r: r, size: size, entries: map[string]*zip.File{}, storages: map[string]*ziparchive.Stored{}}
 	if err := f.checkMagic(); err != nil {
 		return nil, err
 	}
@@ -84,15 +55,33 @@ func NewReader(r io.ReaderAt, size int64, name string) (*File, error) {
 	if err := f.collect("", stateDict(top), 0); err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", name, pickle, err)
 	}
-	if len(f.names) == 0 {
+	if len(f.tensors) == 0 {
 		return nil, fmt.Errorf("%s: %s: found %s without tensors, expected a state dict", name, pickle, describe(top))
 	}
 	f.stripModule()
-	return f, nil
+	set := &checkpoint.Set{}
+	for _, t := range f.tensors {
+		if err := set.Add(t); err != nil {
+			return nil, err
+		}
+	}
+	return set, nil
+}
+
+// file is a torch file while its state dict is read.
+type file struct {
+	name     string
+	r        io.ReaderAt
+	size     int64
+	root     string // the archive's one folder, with a slash
+	entries  map[string]*zip.File
+	storages map[string]*ziparchive.Stored
+	tensors  []*checkpoint.Tensor // in the order of the state dict
+	visits   int
 }
 
 // checkMagic tells what isn't a zip archive by its first bytes.
-func (f *File) checkMagic() error {
+func (f *file) checkMagic() error {
 	const (
 		zipMagic    = "PK\x03\x04"
 		legacyMagic = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
@@ -114,7 +103,7 @@ func (f *File) checkMagic() error {
 	return fmt.Errorf("%s: starts with %q, expected the zip archive that torch.save writes", f.name, head[:min(n, 4)])
 }
 
-func (f *File) readDirectory() error {
+func (f *file) readDirectory() error {
 	entries, err := ziparchive.Read(f.r, f.size, f.name)
 	if err != nil {
 		return err
@@ -132,7 +121,7 @@ func (f *File) readDirectory() error {
 	return nil
 }
 
-func (f *File) checkByteOrder() error {
+func (f *file) checkByteOrder() error {
 	if f.entries["byteorder"] == nil {
 		return nil // old files, which are little-endian
 	}
@@ -147,7 +136,7 @@ func (f *File) checkByteOrder() error {
 }
 
 // readEntry reads a whole entry of at most limit bytes.
-func (f *File) readEntry(name string, limit uint64) ([]byte, error) {
+func (f *file) readEntry(name string, limit uint64) ([]byte, error) {
 	e := f.entries[strings.TrimPrefix(name, f.root)]
 	if e == nil {
 		return nil, fmt.Errorf("%s: entry %.80q is missing: this is no file of torch.save", f.name, name)
@@ -155,55 +144,15 @@ func (f *File) readEntry(name string, limit uint64) ([]byte, error) {
 	if e.UncompressedSize64 > limit {
 		return nil, fmt.Errorf("%s: entry %.80q has %d bytes, expected %d at most", f.name, name, e.UncompressedSize64, limit)
 	}
-	r, err := f.entryReader(e)
+	r, err := ziparchive.OpenStored(f.r, f.size, e, f.name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: entry %.80q %w", f.name, name, err)
 	}
 	b := make([]byte, e.UncompressedSize64)
 	if _, err := r.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	return b, nil
-}
-
-// entryReader returns a reader of an entry's bytes in place.
-func (f *File) entryReader(e *zip.File) (*entryReader, error) {
-	if e.Method != zip.Store {
-		return nil, fmt.Errorf("%s: entry %.80q is compressed, and torch.save compresses nothing", f.name, e.Name)
-	}
-	offset, err := e.DataOffset()
-	if err != nil {
-		return nil, fmt.Errorf("%s: entry %.80q: %w", f.name, e.Name, err)
-	}
-	size := int64(e.CompressedSize64) // ziparchive compared it with the file's
-	if offset > f.size-size {
-		return nil, fmt.Errorf("%s: entry %.80q: %d bytes at byte %d reach beyond the file of %d", f.name, e.Name, size, offset, f.size)
-	}
-	return &entryReader{file: f.name, name: e.Name, crc: e.CRC32, section: io.NewSectionReader(f.r, offset, size)}, nil
-}
-
-// entryReader reads a stored entry after checking its checksum, once.
-type entryReader struct {
-	file, name string
-	crc        uint32
-	section    *io.SectionReader
-	once       sync.Once
-	err        error
-}
-
-func (e *entryReader) ReadAt(b []byte, off int64) (int, error) {
-	e.once.Do(func() {
-		h := crc32.NewIEEE()
-		if _, err := io.Copy(h, io.NewSectionReader(e.section, 0, e.section.Size())); err != nil {
-			e.err = fmt.Errorf("%s: reading entry %.80q: %w", e.file, e.name, err)
-		} else if h.Sum32() != e.crc {
-			e.err = fmt.Errorf("%s: entry %.80q has checksum %08x, expected %08x: the file is damaged", e.file, e.name, h.Sum32(), e.crc)
-		}
-	})
-	if e.err != nil {
-		return 0, e.err
-	}
-	return e.section.ReadAt(b, off)
 }
 
 // stateDict finds the dict of tensors in what was saved.
@@ -228,7 +177,7 @@ func stateDict(top any) any {
 }
 
 // collect adds the tensors in v, which is called name. What isn't a tensor and holds none is of no use here.
-func (f *File) collect(name string, v any, depth int) error {
+func (f *file) collect(name string, v any, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("%.80q nests deeper than %d", name, maxDepth)
 	}
@@ -261,10 +210,7 @@ func (f *File) collect(name string, v any, depth int) error {
 	return nil
 }
 
-func (f *File) add(name string, t tensor) error {
-	if _, ok := f.tensors[name]; ok {
-		return fmt.Errorf("tensor %.80q appears twice", name)
-	}
+func (f *file) add(name string, t tensor) error {
 	s, err := f.storage(t.storage)
 	if err != nil {
 		return fmt.Errorf("tensor %.80q: %w", name, err)
@@ -273,13 +219,12 @@ func (f *File) add(name string, t tensor) error {
 	if err != nil {
 		return fmt.Errorf("tensor %.80q: %w", name, err)
 	}
-	f.names = append(f.names, name)
-	f.tensors[name] = &checkpoint.Tensor{Name: name, File: f.name, DType: t.storage.dtype, Shape: t.shape, Data: view}
+	f.tensors = append(f.tensors, &checkpoint.Tensor{Name: name, File: f.name, DType: t.storage.dtype, Shape: t.shape, Data: view})
 	return nil
 }
 
 // storage returns the reader of a storage, the same for all tensors that share it.
-func (f *File) storage(s storage) (*entryReader, error) {
+func (f *file) storage(s storage) (*ziparchive.Stored, error) {
 	r := f.storages[s.key]
 	if r == nil {
 		e := f.entries["data/"+s.key]
@@ -287,50 +232,26 @@ func (f *File) storage(s storage) (*entryReader, error) {
 			return nil, fmt.Errorf("entry %.80q is missing", f.root+"data/"+s.key)
 		}
 		var err error
-		if r, err = f.entryReader(e); err != nil {
-			return nil, err
+		if r, err = ziparchive.OpenStored(f.r, f.size, e, f.name); err != nil {
+			return nil, fmt.Errorf("entry %.80q %w", e.Name, err)
 		}
 		f.storages[s.key] = r
 	}
-	if size := int64(s.dtype.Size()); r.section.Size()%size != 0 || uint64(r.section.Size()/size) != s.n {
-		return nil, fmt.Errorf("entry %.80q has %d bytes, expected %d elements of %s", r.name, r.section.Size(), s.n, s.dtype)
+	if size := int64(s.dtype.Size()); r.Size()%size != 0 || uint64(r.Size()/size) != s.n {
+		return nil, fmt.Errorf("entry %.80q has %d bytes, expected %d elements of %s", r.Name(), r.Size(), s.n, s.dtype)
 	}
 	return r, nil
 }
 
 // stripModule removes the prefix that DataParallel puts before every name.
-func (f *File) stripModule() {
+func (f *file) stripModule() {
 	const prefix = "module."
-	for _, name := range f.names {
-		if !strings.HasPrefix(name, prefix) || name == prefix {
+	for _, t := range f.tensors {
+		if !strings.HasPrefix(t.Name, prefix) || t.Name == prefix {
 			return
 		}
 	}
-	tensors := make(map[string]*checkpoint.Tensor, len(f.names))
-	for i, name := range f.names {
-		t := f.tensors[name]
-		t.Name = strings.TrimPrefix(name, prefix)
-		f.names[i] = t.Name
-		tensors[t.Name] = t
+	for _, t := range f.tensors {
+		t.Name = strings.TrimPrefix(t.Name, prefix)
 	}
-	f.tensors = tensors
-}
-
-// Names returns the names of the tensors in the order of the state dict.
-func (f *File) Names() []string { return f.names }
-
-// Tensor finds a tensor by name.
-func (f *File) Tensor(name string) (*checkpoint.Tensor, bool) {
-	t, ok := f.tensors[name]
-	return t, ok
-}
-
-// Close closes the file. Closing twice is harmless.
-func (f *File) Close() error {
-	if f.file == nil {
-		return nil
-	}
-	err := f.file.Close()
-	f.file = nil
-	return err
 }

@@ -15,8 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var _ checkpoint.Checkpoint = (*File)(nil)
-
 // elements returns a tensor's elements as little-endian float32, or as stored if they are integers.
 func elements(t *testing.T, tensor *checkpoint.Tensor) []byte {
 	t.Helper()
@@ -66,6 +64,23 @@ func TestMatchesTorch(t *testing.T) {
 				assert.Equal(t, w.CRC32, crc32.ChecksumIEEE(elements(t, tensor)), name)
 			}
 		})
+	}
+}
+
+// The tensors of types.pt in two files, which torch saved too.
+func TestShards(t *testing.T) {
+	whole, err := Open("testdata/types.pt")
+	require.NoError(t, err)
+	defer whole.Close()
+	s, err := checkpoint.OpenIndex("testdata/sharded.bin.index.json", Open)
+	require.NoError(t, err)
+	defer s.Close()
+	assert.ElementsMatch(t, whole.Names(), s.Names())
+	for _, name := range s.Names() {
+		want, _ := whole.Tensor(name)
+		got, _ := s.Tensor(name)
+		assert.Equal(t, want.Shape, got.Shape, name)
+		assert.Equal(t, elements(t, want), elements(t, got), name)
 	}
 }
 

@@ -80,6 +80,12 @@ types["parameter"] = torch.nn.Parameter(torch.randn(3, 2))
 types["half.transposed"] = torch.randn(3, 4).half().t()
 save("types.pt", types, types)
 
+shards = {f"sharded-{i + 1:05}-of-00002.bin": dict(list(types.items())[i::2]) for i in range(2)}
+for name, part in shards.items():
+    torch.save(part, internal / "torchfile" / "testdata" / name)
+index = {"metadata": {"total_size": 0}, "weight_map": {tensor: name for name, part in shards.items() for tensor in part}}
+(internal / "torchfile" / "testdata" / "sharded.bin.index.json").write_text(json.dumps(index, indent=1) + "\n")
+
 model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3))
 optimizer = torch.optim.AdamW(model.parameters())
 model(torch.randn(2, 4)).sum().backward()

@@ -1,4 +1,4 @@
-package safetensors
+package checkpoint
 
 import (
 	"errors"
@@ -9,63 +9,65 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/clipgo/clipgo/internal/checkpoint"
+	"github.com/clipgo/clipgo/internal/strictjson"
 )
 
-// Sharded is the set of files that an index names.
-type Sharded struct {
-	shards []*File
-	names  []string
-	of     map[string]*File
-}
+const (
+	maxIndexBytes = 64 << 20 // far above any model's
+	maxShards     = 4096     // all are open at once
+)
 
 // OpenIndex opens the index at path, such as model.safetensors.index.json, and all the shards that it names, which lie
-// beside it. Every tensor must lie in the shard that the index gives, and a shard must have no others.
-func OpenIndex(path string) (*Sharded, error) {
+// beside it and are opened by open. Every tensor must lie in the shard that the index gives, and a shard must have no others.
+func OpenIndex(path string, open func(path string) (*Set, error)) (*Set, error) {
 	weightMap, err := readIndex(path)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sharded{of: map[string]*File{}}
-	if err := s.open(path, weightMap); err != nil {
-		s.Close()
+	all := &Set{}
+	if err := all.addShards(path, weightMap, open); err != nil {
+		all.Close()
 		return nil, err
 	}
-	return s, nil
+	return all, nil
 }
 
-func (s *Sharded) open(path string, weightMap map[string]string) error {
-	shards := map[string]int{} // the number of tensors that the index puts there
+func (s *Set) addShards(path string, weightMap map[string]string, open func(path string) (*Set, error)) error {
+	seen := map[string]bool{}
+	var shards []string
 	for tensor, shard := range weightMap {
 		if err := checkShardName(shard); err != nil {
 			return fmt.Errorf("%s: tensor %.80q: shard %.80q %w", path, tensor, shard, err)
 		}
-		shards[shard]++
+		if !seen[shard] {
+			seen[shard] = true
+			shards = append(shards, shard)
+		}
 	}
-	var sorted []string
-	for shard := range shards {
-		sorted = append(sorted, shard)
+	if len(shards) > maxShards {
+		return fmt.Errorf("%s: the index names %d shards, expected %d at most", path, len(shards), maxShards)
 	}
-	slices.Sort(sorted)
-	for _, shard := range sorted {
-		f, err := Open(filepath.Join(filepath.Dir(path), shard))
+	slices.Sort(shards)
+	for _, shard := range shards {
+		f, err := open(filepath.Join(filepath.Dir(path), shard))
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s: shard %.80q is missing: download it into the same folder", path, shard)
 		}
 		if err != nil {
 			return err
 		}
-		s.shards = append(s.shards, f)
+		s.files = append(s.files, f)
 		for _, name := range f.Names() {
 			if weightMap[name] != shard {
 				return fmt.Errorf("%s: tensor %.80q lies in shard %.80q, but the index puts it in %.80q", path, name, shard, weightMap[name])
 			}
-			s.names = append(s.names, name)
-			s.of[name] = f
+			if err := s.Add(f.tensors[name]); err != nil {
+				return err
+			}
 		}
 	}
 	for name, shard := range weightMap {
-		if s.of[name] == nil {
+		if s.tensors[name] == nil {
 			return fmt.Errorf("%s: tensor %.80q is missing from shard %.80q", path, name, shard)
 		}
 	}
@@ -81,13 +83,13 @@ func checkShardName(name string) error {
 }
 
 func readIndex(path string) (map[string]string, error) {
-	file, size, err := checkpoint.OpenFile(path)
+	file, size, err := OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	if size > maxHeaderBytes {
-		return nil, fmt.Errorf("%s: the index has %d bytes, expected %d at most", path, size, maxHeaderBytes)
+	if size > maxIndexBytes {
+		return nil, fmt.Errorf("%s: the index has %d bytes, expected %d at most", path, size, maxIndexBytes)
 	}
 	b := make([]byte, size)
 	if _, err := io.ReadFull(file, b); err != nil {
@@ -97,44 +99,23 @@ func readIndex(path string) (map[string]string, error) {
 }
 
 func parseIndex(b []byte, path string) (map[string]string, error) {
-	p, err := newParser(b, 0, path)
+	p, err := strictjson.New(b, 0, path)
 	if err != nil {
 		return nil, err
 	}
 	var weightMap map[string]string
-	err = p.object("index", func(key string) error {
+	err = p.Object("index", func(key string) error {
 		if key == "weight_map" {
 			weightMap = map[string]string{}
-			return p.strings(key, weightMap)
+			return p.Strings(key, weightMap)
 		}
-		return p.skip(key) // metadata has a total size, which many files get wrong
+		return p.Skip(key) // metadata has a total size, which many files get wrong
 	})
 	if err == nil {
-		err = p.finish("index")
+		err = p.Finish("index")
 	}
 	if err == nil && len(weightMap) == 0 {
 		err = fmt.Errorf("%s: the index has no weight_map, or an empty one", path)
 	}
 	return weightMap, err
-}
-
-// Names returns the names of the tensors, shard by shard.
-func (s *Sharded) Names() []string { return s.names }
-
-// Tensor finds a tensor by name.
-func (s *Sharded) Tensor(name string) (*checkpoint.Tensor, bool) {
-	f, ok := s.of[name]
-	if !ok {
-		return nil, false
-	}
-	return f.Tensor(name)
-}
-
-// Close closes all shards. Closing twice is harmless.
-func (s *Sharded) Close() error {
-	var errs []error
-	for _, f := range s.shards {
-		errs = append(errs, f.Close())
-	}
-	return errors.Join(errs...)
 }
