@@ -101,26 +101,28 @@ func (m *Model) forwardPixels(ctx context.Context, p *Pixels) ([][]float32, erro
 	if err := p.check(v); err != nil {
 		return nil, err
 	}
-	tower, err := m.imageTower()
-	if err != nil {
-		return nil, err
-	}
-	var all [][]float32
 	batch := imageBatch
 	if v.Conv != nil {
 		batch = 1 // a picture has tens of thousands of rows
 	}
-	for at := 0; at < p.Shape[0]; at += batch {
-		n := min(batch, p.Shape[0]-at)
-		rows, inputs, err := m.imageInputs(p, at, n)
-		if err != nil {
-			return nil, err
+	var all [][]float32
+	err := m.useImages(func(tower *engine.Runner) error {
+		for at := 0; at < p.Shape[0]; at += batch {
+			n := min(batch, p.Shape[0]-at)
+			rows, inputs, err := m.imageInputs(p, at, n)
+			if err != nil {
+				return err
+			}
+			out, err := tower.Run(ctx, n, rows, inputs...)
+			if err != nil {
+				return err
+			}
+			all = append(all, split(out[0], n)...)
 		}
-		out, err := tower.Run(ctx, n, rows, inputs...)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, split(out[0], n)...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return all, nil
 }
@@ -175,28 +177,31 @@ func (m *Model) forwardTokens(ctx context.Context, ids, mask [][]int32) ([][]flo
 	if t == nil {
 		return nil, fmt.Errorf("%s: the model has no text tower", m.file.Name())
 	}
-	tower, err := m.textTower()
-	if err != nil {
-		return nil, err
-	}
 	rows := make([]textRow, len(ids))
 	for i := range ids {
 		var valid []int32
 		if mask != nil {
 			valid = mask[i]
 		}
+		var err error
 		if rows[i], err = newTextRow(t, i, ids[i], valid); err != nil {
 			return nil, fmt.Errorf("text %d: %w", i, err)
 		}
 	}
 	sort.SliceStable(rows, func(a, b int) bool { return len(rows[a].ids) > len(rows[b].ids) })
 	all := make([][]float32, len(ids))
-	for len(rows) > 0 {
-		n := min(len(rows), max(1, textRows/len(rows[0].ids)))
-		if err := runTexts(ctx, tower, rows[:n], all); err != nil {
-			return nil, err
+	err := m.useTexts(func(tower *engine.Runner) error {
+		for len(rows) > 0 {
+			n := min(len(rows), max(1, textRows/len(rows[0].ids)))
+			if err := runTexts(ctx, tower, rows[:n], all); err != nil {
+				return err
+			}
+			rows = rows[n:]
 		}
-		rows = rows[n:]
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return all, nil
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/clipgo/clipgo/internal/arch"
 	"github.com/clipgo/clipgo/internal/engine"
 	"github.com/clipgo/clipgo/internal/preprocess"
-	"github.com/clipgo/clipgo/internal/program"
 	"github.com/clipgo/clipgo/internal/tokenizer"
 )
 
@@ -27,7 +26,7 @@ type Model struct {
 	options options
 	engine  *engine.Engine
 
-	image, text   lazy[*engine.Runner]
+	image, text   tower
 	tokenizerOnce lazy[*tokenizer.Tokenizer]
 	pixelsOnce    lazy[preprocess.Spec]
 	positionTable lazy[[]float32] // NaFlex: [side*side, width]
@@ -40,14 +39,28 @@ type Model struct {
 
 // lazy is a value made at its first use; an error stays.
 type lazy[T any] struct {
-	once  sync.Once
+	mu    sync.Mutex
+	made  bool
 	value T
 	err   error
 }
 
 func (l *lazy[T]) get(make func() (T, error)) (T, error) {
-	l.once.Do(func() { l.value, l.err = make() })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.made {
+		l.value, l.err = make()
+		l.made = true
+	}
 	return l.value, l.err
+}
+
+// forget drops the value: the next get makes it again.
+func (l *lazy[T]) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var none T
+	l.made, l.value, l.err = false, none, nil
 }
 
 type options struct {
@@ -172,14 +185,8 @@ func (m *Model) Close() error {
 		return nil
 	}
 	m.closed = true
-	var all []error
-	for _, r := range []*engine.Runner{m.image.value, m.text.value} {
-		if r != nil {
-			all = append(all, r.Close())
-		}
-	}
-	all = append(all, m.observedImage.value.close(), m.observedText.value.close(), m.engine.Close(), m.file.Close())
-	return errors.Join(all...)
+	return errors.Join(m.image.close(), m.text.close(), m.observedImage.value.close(), m.observedText.value.close(),
+		m.engine.Close(), m.file.Close())
 }
 
 // Info describes a model and what computes it.
@@ -215,24 +222,6 @@ func (m *Model) Info() Info {
 		i.HasImages, i.ImageSize, i.Dimension = true, v.Image, v.Projection
 	}
 	return i
-}
-
-// imageTower packs the image tower at its first use.
-func (m *Model) imageTower() (*engine.Runner, error) {
-	return m.image.get(func() (*engine.Runner, error) { return m.prepare(m.arch.ImageProgram) })
-}
-
-// textTower packs the text tower at its first use.
-func (m *Model) textTower() (*engine.Runner, error) {
-	return m.text.get(func() (*engine.Runner, error) { return m.prepare(m.arch.TextProgram) })
-}
-
-func (m *Model) prepare(compile func(*gguf.File) (*program.Program, error)) (*engine.Runner, error) {
-	p, err := compile(m.file)
-	if err != nil {
-		return nil, err
-	}
-	return m.engine.Prepare(m.file, p)
 }
 
 // Programs returns the listings of the programs that compute the towers, "" for a tower that the file doesn't have.

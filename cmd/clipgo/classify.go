@@ -81,6 +81,9 @@ func classify(c *cli.Context, s streams) error {
 	if err != nil {
 		return fmt.Errorf("classify: %w", err)
 	}
+	if err := releaseTexts(m); err != nil {
+		return err
+	}
 	announceDemo(c, s)
 	return forEach(c, s, m.EncodeEach, pictures, printer, func(i int, embedding []float32) error {
 		predictions, err := classifier.Score(embedding)

@@ -56,6 +56,9 @@ func embed(c *cli.Context, s streams) error {
 		if textEmbeddings, err = encode(c.Context, texts); err != nil {
 			return err
 		}
+		if err := releaseTexts(m); err != nil {
+			return err
+		}
 	}
 	var partial error
 	if len(pictures) > 0 {

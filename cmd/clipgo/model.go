@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
 
@@ -86,6 +87,16 @@ func openFile(path string, options []clipgo.Option) (*clipgo.Model, error) {
 		return nil, fmt.Errorf("model %w; copy the file again, or make it with `clipgo convert`", err)
 	}
 	return m, err
+}
+
+// releaseTexts gives back what the text tower took, before pictures come: the greater tower alone decides what the process
+// takes at most. The tokeniser is some 15 MB of Go's heap, which the runtime would keep for a while.
+func releaseTexts(m *clipgo.Model) error {
+	if err := m.Release(clipgo.TextTower); err != nil {
+		return err
+	}
+	debug.FreeOSMemory()
+	return nil
 }
 
 // announceDemo says that nobody chose the model, once it is clear that it will be used.

@@ -1,0 +1,111 @@
+package clipgo
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/clipgo/clipgo/gguf"
+	"github.com/clipgo/clipgo/internal/engine"
+	"github.com/clipgo/clipgo/internal/program"
+)
+
+// Tower names one half of a model.
+type Tower int
+
+// The towers.
+const (
+	ImageTower Tower = iota
+	TextTower
+)
+
+func (t Tower) String() string {
+	switch t {
+	case ImageTower:
+		return "image tower"
+	case TextTower:
+		return "text tower"
+	}
+	return fmt.Sprintf("tower %d", int(t))
+}
+
+// tower is a tower that comes at its first use, and again at the next after it went.
+type tower struct {
+	mu     sync.RWMutex // held for reading while the runner is in use
+	runner *engine.Runner
+}
+
+// use calls f with the runner, which can't go meanwhile. f must not use the same tower.
+func (t *tower) use(prepare func() (*engine.Runner, error), f func(*engine.Runner) error) error {
+	for {
+		t.mu.RLock()
+		if t.runner != nil {
+			defer t.mu.RUnlock()
+			return f(t.runner)
+		}
+		t.mu.RUnlock()
+		if err := t.come(prepare); err != nil {
+			return err
+		}
+	}
+}
+
+func (t *tower) come(prepare func() (*engine.Runner, error)) (err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.runner == nil {
+		t.runner, err = prepare()
+	}
+	return err
+}
+
+// close frees the runner once nobody uses it.
+func (t *tower) close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.runner == nil {
+		return nil
+	}
+	err := t.runner.Close()
+	t.runner = nil
+	return err
+}
+
+// useImages calls f with the image tower.
+func (m *Model) useImages(f func(*engine.Runner) error) error {
+	return m.image.use(func() (*engine.Runner, error) { return m.prepare(m.arch.ImageProgram) }, f)
+}
+
+// useTexts calls f with the text tower.
+func (m *Model) useTexts(f func(*engine.Runner) error) error {
+	return m.text.use(func() (*engine.Runner, error) { return m.prepare(m.arch.TextProgram) }, f)
+}
+
+// prepare packs the weights of the tower that compile makes.
+func (m *Model) prepare(compile func(*gguf.File) (*program.Program, error)) (*engine.Runner, error) {
+	p, err := compile(m.file)
+	if err != nil {
+		return nil, err
+	}
+	return m.engine.Prepare(m.file, p)
+}
+
+// Release frees what a tower takes while it isn't needed: packed weights, the memory that runs need, and of the text tower
+// also the tokeniser, which is left to Go's garbage collector. It waits for calls that use the tower. The next call that needs
+// it prepares it again. Who encodes labels first and pictures then, and releases the text tower in between, never
+// holds both.
+func (m *Model) Release(t Tower) error {
+	err := m.busy(context.Background(), func() error {
+		switch t {
+		case ImageTower:
+			return m.image.close()
+		case TextTower:
+			return m.text.close()
+		}
+		return fmt.Errorf("releasing %v: expected the image tower or the text tower", t)
+	})
+	if err == nil && t == TextTower {
+		m.tokenizerOnce.forget() // not above: who makes the tokeniser waits for Close, and Close for whom is busy
+	}
+	return err
+}
