@@ -28,7 +28,15 @@ type golden struct {
 	ImageE  embeddings  `json:"image_embeds"`
 	TextE   [][]float64 `json:"text_embeds"`
 	Spatial [][2]int    `json:"spatial_shapes"`
-	pixels  *clipgo.Pixels
+
+	// Pipeline is what the zero-shot pipeline answered, per image; without Results it was not asked.
+	Pipeline struct {
+		Labels   []string `json:"candidate_labels"`
+		Template string   `json:"hypothesis_template"`
+		Results  [][]clipgo.Prediction
+	} `json:"pipeline"`
+
+	pixels *clipgo.Pixels
 }
 
 // embeddings are rows of numbers; several rows of one picture (BLIP-2) are put one after another.
@@ -51,7 +59,13 @@ func (e *embeddings) UnmarshalJSON(data []byte) error {
 
 func readGolden(t *testing.T, name string) *golden {
 	t.Helper()
-	g := &golden{dir: testutil.Shared(t, "golden", name)}
+	return readGoldenIn(t, testutil.Shared(t, "golden", name))
+}
+
+// readGoldenIn reads the golden in a folder.
+func readGoldenIn(t *testing.T, dir string) *golden {
+	t.Helper()
+	g := &golden{dir: dir}
 	data, err := os.ReadFile(filepath.Join(g.dir, "expected.json"))
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(data, g))
@@ -171,17 +185,7 @@ func TestPipelineEqualsTransformers(t *testing.T) {
 	for _, name := range families {
 		t.Run(name, func(t *testing.T) {
 			g := readGolden(t, name)
-			var expected struct {
-				Pipeline struct {
-					Labels   []string `json:"candidate_labels"`
-					Template string   `json:"hypothesis_template"`
-					Results  [][]clipgo.Prediction
-				} `json:"pipeline"`
-			}
-			data, err := os.ReadFile(filepath.Join(g.dir, "expected.json"))
-			require.NoError(t, err)
-			require.NoError(t, json.Unmarshal(data, &expected))
-			p := expected.Pipeline
+			p := g.Pipeline
 			if len(p.Results) == 0 {
 				t.Skip("the pipeline's answers were not recorded for this checkpoint")
 			}
@@ -189,19 +193,26 @@ func TestPipelineEqualsTransformers(t *testing.T) {
 			m, err := clipgo.Open(g.convert(t, "F32"), clipgo.WithLibrary(library))
 			require.NoError(t, err)
 			defer m.Close()
-			c, err := m.NewClassifier(context.Background(), p.Labels, clipgo.WithTemplates(p.Template))
-			require.NoError(t, err)
-			for i, want := range p.Results {
-				image, err := clipgo.LoadImage(context.Background(), testutil.Shared(t, "data", "images", g.Images[i]))
-				require.NoError(t, err)
-				got, err := c.Classify(context.Background(), image)
-				require.NoError(t, err)
-				require.Len(t, got, len(want))
-				for j := range want {
-					require.Equal(t, want[j].Label, got[j].Label, g.Images[i])
-					require.InDelta(t, want[j].Score, got[j].Score, 2e-4, g.Images[i])
-				}
-			}
+			g.classify(t, m)
 		})
+	}
+}
+
+// classify goes from each picture's file to the scores of labels, as the pipeline does, and compares.
+func (g *golden) classify(t *testing.T, m *clipgo.Model) {
+	t.Helper()
+	p := g.Pipeline
+	c, err := m.NewClassifier(context.Background(), p.Labels, clipgo.WithTemplates(p.Template))
+	require.NoError(t, err)
+	for i, want := range p.Results {
+		image, err := clipgo.LoadImage(context.Background(), testutil.Shared(t, "data", "images", g.Images[i]))
+		require.NoError(t, err)
+		got, err := c.Classify(context.Background(), image)
+		require.NoError(t, err)
+		require.Len(t, got, len(want))
+		for j := range want {
+			require.Equal(t, want[j].Label, got[j].Label, g.Images[i])
+			require.InDelta(t, want[j].Score, got[j].Score, 2e-4, g.Images[i])
+		}
 	}
 }
