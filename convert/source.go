@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -113,7 +114,7 @@ func (s *source) has(names ...string) bool {
 
 // readTransformers reads all but the tensors of a folder as save_pretrained writes it.
 func (s *source) readTransformers() error {
-	s.configName, s.pixelsName = "config.json", "preprocessor_config.json"
+	s.configName = "config.json"
 	data, err := readConfig(s.file(s.configName))
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -135,7 +136,7 @@ func (s *source) readTransformers() error {
 	}
 	s.model.Family = modelType
 	s.model.Name = modelName(config, s.path)
-	if data, err = readConfig(s.file(s.pixelsName)); err != nil {
+	if data, err = s.readPixelsConfig(); err != nil {
 		return fmt.Errorf("reading how pictures are prepared: %w", err)
 	}
 	if s.pixels, err = preprocess.ParseHF(data, modelType); err != nil {
@@ -147,6 +148,28 @@ func (s *source) readTransformers() error {
 	}
 	s.tokenizer = &spec
 	return nil
+}
+
+// readPixelsConfig reads the settings of the image processor. transformers 5 saves those of a whole processor in one file,
+// which counts before the older one.
+func (s *source) readPixelsConfig() ([]byte, error) {
+	s.pixelsName = "processor_config.json"
+	data, err := readConfig(s.file(s.pixelsName))
+	if err == nil {
+		var parts struct {
+			Image json.RawMessage `json:"image_processor"`
+		}
+		if err := json.Unmarshal(data, &parts); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.file(s.pixelsName), err)
+		}
+		if len(parts.Image) > 0 {
+			return parts.Image, nil
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	s.pixelsName = "preprocessor_config.json"
+	return readConfig(s.file(s.pixelsName))
 }
 
 // matchPixels checks that pictures are prepared to the size that the image tower takes.
