@@ -39,26 +39,45 @@ func (m *Model) NewClassifier(ctx context.Context, labels []string, opts ...Clas
 	if len(o.templates) == 0 {
 		return nil, errors.New("no templates: give at least one")
 	}
-	var prompts []string
 	for _, template := range o.templates {
 		if n := strings.Count(template, "{}"); n != 1 {
 			return nil, fmt.Errorf("template %q has %d {}, expected exactly one, where the label goes", template, n)
 		}
 	}
-	for _, label := range labels {
-		for _, template := range o.templates {
-			prompts = append(prompts, strings.Replace(template, "{}", label, 1))
-		}
-	}
-	all, err := m.EncodeTexts(ctx, prompts)
+	embeddings, err := m.labels(ctx, labels, o.templates)
 	if err != nil {
 		return nil, err
 	}
-	c := &Classifier{model: m, labels: append([]string(nil), labels...)}
-	for at := 0; at < len(all); at += len(o.templates) {
-		c.embeddings = append(c.embeddings, mean(all[at:at+len(o.templates)]))
+	return &Classifier{model: m, labels: append([]string(nil), labels...), embeddings: embeddings}, nil
+}
+
+// labels returns the embedding of each label, of length 1: from the cache, or computed.
+func (m *Model) labels(ctx context.Context, labels, templates []string) ([][]float32, error) {
+	entry, cached := m.labelEntry(labels, templates)
+	if cached {
+		if embeddings, found := entry.read(len(labels)); found {
+			return embeddings, ctx.Err()
+		}
 	}
-	return c, nil
+	var prompts []string
+	for _, label := range labels {
+		for _, template := range templates {
+			prompts = append(prompts, strings.Replace(template, "{}", label, 1))
+		}
+	}
+	all, cut, err := m.encodeTexts(ctx, prompts)
+	if err != nil {
+		return nil, err
+	}
+	normalizeRows(all, m.dimension())
+	var embeddings [][]float32
+	for at := 0; at < len(all); at += len(templates) {
+		embeddings = append(embeddings, mean(all[at:at+len(templates)]))
+	}
+	if cached && !cut { // who has a text cut is told each time
+		entry.write(embeddings)
+	}
+	return embeddings, nil
 }
 
 // mean is the mean of vectors of length 1, made of length 1 again; one vector is its own mean.

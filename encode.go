@@ -66,9 +66,15 @@ func (m *Model) EncodeTexts(ctx context.Context, texts []string) ([][]float32, e
 
 // EncodeTextsRaw returns the embeddings of texts as the text tower gives them.
 func (m *Model) EncodeTextsRaw(ctx context.Context, texts []string) (all [][]float32, err error) {
-	tokens, err := m.Processor().Tokens(texts...)
+	all, _, err = m.encodeTexts(ctx, texts)
+	return all, err
+}
+
+// encodeTexts is EncodeTextsRaw; cut says whether a text was longer than the model takes.
+func (m *Model) encodeTexts(ctx context.Context, texts []string) (all [][]float32, cut bool, err error) {
+	tokens, cut, err := m.Processor().tokens(texts)
 	if err != nil {
-		return nil, err
+		return nil, cut, err
 	}
 	err = m.busy(ctx, func() error {
 		if all, err = m.forwardTokens(ctx, tokens.IDs, tokens.Mask); err != nil {
@@ -76,5 +82,5 @@ func (m *Model) EncodeTextsRaw(ctx context.Context, texts []string) (all [][]flo
 		}
 		return nil
 	})
-	return all, err
+	return all, cut, err
 }

@@ -55,12 +55,13 @@ func (l *lazy[T]) get(make func() (T, error)) (T, error) {
 	return l.value, l.err
 }
 
-// forget drops the value: the next get makes it again.
-func (l *lazy[T]) forget() {
+// forget drops the value, if there is one: the next get makes it again.
+func (l *lazy[T]) forget() (made bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var none T
-	l.made, l.value, l.err = false, none, nil
+	made, l.made, l.value, l.err = l.made, false, none, nil
+	return made
 }
 
 type options struct {
@@ -68,6 +69,8 @@ type options struct {
 	activations *Activations // nil: the engine's own
 	strict      bool
 	warn        func(string)
+	cache       string // folder; "": none
+	embedded    bool   // the model is part of the executable
 }
 
 // Option changes how a model is opened.
@@ -185,7 +188,9 @@ func (m *Model) Close() error {
 		return nil
 	}
 	m.closed = true
-	return errors.Join(m.image.close(), m.text.close(), m.observedImage.value.close(), m.observedText.value.close(),
+	_, image := m.image.close()
+	_, text := m.text.close()
+	return errors.Join(image, text, m.observedImage.value.close(), m.observedText.value.close(),
 		m.engine.Close(), m.file.Close())
 }
 

@@ -141,22 +141,29 @@ func (p *Processor) tokenizer() (*tokenizer.Tokenizer, error) {
 // Tokens tokenises texts and pads them, as the pipeline does. A text longer than the model's context is cut, its end token
 // kept, or is an error with WithStrict.
 func (p *Processor) Tokens(texts ...string) (*Tokens, error) {
+	tokens, _, err := p.tokens(texts)
+	return tokens, err
+}
+
+// tokens is Tokens; cut says whether a text was.
+func (p *Processor) tokens(texts []string) (tokens *Tokens, cut bool, err error) {
 	t, err := p.tokenizer()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if len(texts) == 0 {
-		return nil, errors.New("no texts to tokenise")
+		return nil, false, errors.New("no texts to tokenise")
 	}
 	batch := t.EncodeBatch(texts, p.model.arch.Text.MaxTokens())
 	for i, truncated := range batch.Truncated {
 		if truncated {
+			cut = true
 			if err := p.tooLong(t, texts[i]); err != nil {
-				return nil, err
+				return nil, true, err
 			}
 		}
 	}
-	return &Tokens{IDs: batch.IDs, Mask: batch.Mask}, nil
+	return &Tokens{IDs: batch.IDs, Mask: batch.Mask}, cut, nil
 }
 
 // tooLong reports a text over the context, as an error or a warning.

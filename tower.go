@@ -3,6 +3,7 @@ package clipgo
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"github.com/clipgo/clipgo/gguf"
@@ -59,16 +60,16 @@ func (t *tower) come(prepare func() (*engine.Runner, error)) (err error) {
 	return err
 }
 
-// close frees the runner once nobody uses it.
-func (t *tower) close() error {
+// close frees the runner, if it is there, once nobody uses it.
+func (t *tower) close() (there bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.runner == nil {
-		return nil
+		return false, nil
 	}
-	err := t.runner.Close()
+	err = t.runner.Close()
 	t.runner = nil
-	return err
+	return true, err
 }
 
 // useImages calls f with the image tower.
@@ -90,22 +91,28 @@ func (m *Model) prepare(compile func(*gguf.File) (*program.Program, error)) (*en
 	return m.engine.Prepare(m.file, p)
 }
 
-// Release frees what a tower takes while it isn't needed: packed weights, the memory that runs need, and of the text tower
-// also the tokeniser, which is left to Go's garbage collector. It waits for calls that use the tower. The next call that needs
-// it prepares it again. Who encodes labels first and pictures then, and releases the text tower in between, never
-// holds both.
+// Release gives back to the system what a tower takes while it isn't needed: packed weights, the memory that runs need, and
+// of the text tower also the tokeniser. It waits for calls that use the tower. The next call that needs it prepares it
+// again. Who encodes labels first and pictures then, and releases the text tower in between, never holds both.
 func (m *Model) Release(t Tower) error {
-	err := m.busy(context.Background(), func() error {
+	var there bool
+	err := m.busy(context.Background(), func() (err error) {
 		switch t {
 		case ImageTower:
-			return m.image.close()
+			there, err = m.image.close()
 		case TextTower:
-			return m.text.close()
+			there, err = m.text.close()
+		default:
+			err = fmt.Errorf("releasing %v: expected the image tower or the text tower", t)
 		}
-		return fmt.Errorf("releasing %v: expected the image tower or the text tower", t)
+		return err
 	})
 	if err == nil && t == TextTower {
-		m.tokenizerOnce.forget() // not above: who makes the tokeniser waits for Close, and Close for whom is busy
+		// Not above: who makes the tokeniser waits for Close, and Close for whom is busy.
+		there = m.tokenizerOnce.forget() || there
+	}
+	if there {
+		debug.FreeOSMemory() // a tokeniser is 20 MB of Go's heap, which the runtime would keep for a while
 	}
 	return err
 }

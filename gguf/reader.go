@@ -7,6 +7,7 @@ package gguf
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -16,6 +17,7 @@ type File struct {
 	size      int64
 	r         io.ReaderAt
 	file      *os.File // nil for NewReader
+	info      fs.FileInfo
 	mapped    []byte
 	version   uint32
 	alignment int64
@@ -49,7 +51,7 @@ func Open(path string) (*File, error) {
 		file.Close()
 		return nil, err
 	}
-	f.file = file
+	f.file, f.info = file, st
 	f.mapped = mapFile(file, f.size)
 	return f, nil
 }
@@ -78,6 +80,17 @@ func (f *File) Close() error {
 
 // Name returns the name given to Open or NewReader.
 func (f *File) Name() string { return f.name }
+
+// Info describes the file as it was before anything in it was read; nil for NewReader.
+func (f *File) Info() fs.FileInfo { return f.info }
+
+// Stat describes the file that was opened as it is now; nil for NewReader.
+func (f *File) Stat() (fs.FileInfo, error) {
+	if f.file == nil {
+		return nil, nil
+	}
+	return f.file.Stat()
+}
 
 // Size returns the file's size in bytes.
 func (f *File) Size() int64 { return f.size }

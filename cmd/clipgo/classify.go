@@ -37,6 +37,7 @@ Exit status: 0 all pictures done, 1 some of them failed, 2 nothing done.`,
 			&cli.BoolFlag{Name: "json", Usage: "print a list of scores and labels; for several pictures\n\ta list of such lists, with null for one that failed"},
 			&cli.BoolFlag{Name: "jsonl", Usage: "print a line with a JSON object for each picture, as it is done"},
 			&cli.BoolFlag{Name: "csv", Usage: "print comma-separated values: image, label, score"},
+			cacheFlag(),
 		)...),
 		Action: func(c *cli.Context) error { return classify(c, s) },
 	})
@@ -68,7 +69,7 @@ func classify(c *cli.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	m, err := openModel(c, s)
+	m, err := openModel(c, s, cacheOptions(c)...)
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func classify(c *cli.Context, s streams) error {
 	if err != nil {
 		return fmt.Errorf("classify: %w", err)
 	}
-	if err := releaseTexts(m); err != nil {
+	if err := m.Release(clipgo.TextTower); err != nil {
 		return err
 	}
 	announceDemo(c, s)

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/clipgo/clipgo"
 )
 
 func embedCommand(s streams) *cli.Command {
@@ -56,7 +58,7 @@ func embed(c *cli.Context, s streams) error {
 		if textEmbeddings, err = encode(c.Context, texts); err != nil {
 			return err
 		}
-		if err := releaseTexts(m); err != nil {
+		if err := m.Release(clipgo.TextTower); err != nil {
 			return err
 		}
 	}

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/clipgo/clipgo"
 	"github.com/clipgo/clipgo/gguf"
+	"github.com/clipgo/clipgo/internal/cachedir"
 )
 
 // modelFlags are the flags of every command that computes.
@@ -61,12 +61,27 @@ func engineOptions(c *cli.Context, s streams) ([]clipgo.Option, error) {
 	return options, nil
 }
 
+// cacheFlag turns the cache off; cacheOptions reads it.
+func cacheFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "no-cache", Usage: "neither use nor write what is kept between runs, in $CLIPGO_CACHE\n\t(default: clipgo in your cache folder; off for none)"}
+}
+
+// cacheOptions are for a command that has cacheFlag. A command whose cache is off, or can't be had, does without.
+func cacheOptions(c *cli.Context) []clipgo.Option {
+	root, err := cachedir.Root()
+	if c.Bool("no-cache") || err != nil {
+		return nil
+	}
+	return []clipgo.Option{clipgo.WithCache(root)}
+}
+
 // openModel opens the model that the flags name.
-func openModel(c *cli.Context, s streams) (*clipgo.Model, error) {
+func openModel(c *cli.Context, s streams, more ...clipgo.Option) (*clipgo.Model, error) {
 	options, err := engineOptions(c, s)
 	if err != nil {
 		return nil, err
 	}
+	options = append(options, more...)
 	path := c.String("model")
 	if path == "" {
 		return clipgo.OpenDemo(options...)
@@ -87,16 +102,6 @@ func openFile(path string, options []clipgo.Option) (*clipgo.Model, error) {
 		return nil, fmt.Errorf("model %w; copy the file again, or make it with `clipgo convert`", err)
 	}
 	return m, err
-}
-
-// releaseTexts gives back what the text tower took, before pictures come: the greater tower alone decides what the process
-// takes at most. The tokeniser is some 15 MB of Go's heap, which the runtime would keep for a while.
-func releaseTexts(m *clipgo.Model) error {
-	if err := m.Release(clipgo.TextTower); err != nil {
-		return err
-	}
-	debug.FreeOSMemory()
-	return nil
 }
 
 // announceDemo says that nobody chose the model, once it is clear that it will be used.

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/urfave/cli/v2"
 
+	"github.com/clipgo/clipgo/internal/cachedir"
 	"github.com/clipgo/clipgo/internal/testutil"
 )
 
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("CLIPGO_TEST_AS_PROGRAM") != "" {
 		main()
 	}
+	os.Setenv(cachedir.Env, "off") // the person's own is no place for tests
 	os.Exit(m.Run())
 }
 

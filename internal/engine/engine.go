@@ -28,6 +28,8 @@ type Info struct {
 	ISA     string // "go" for the interpreter
 	Threads int
 	CPU     string
+
+	Activations bindings.Activations
 }
 
 // Engine prepares programs. It is safe for concurrent use.
@@ -56,7 +58,8 @@ func Open(o Options) (*Engine, error) {
 		return nil, err
 	}
 	return &Engine{
-		Info:    Info{Native: true, Library: library.Path(), ISA: info.ISA, Threads: info.Threads, CPU: info.CPU},
+		Info: Info{Native: true, Library: library.Path(), ISA: info.ISA, Threads: info.Threads, CPU: info.CPU,
+			Activations: o.Activations},
 		options: o,
 		device:  device,
 	}, nil

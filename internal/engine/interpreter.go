@@ -17,7 +17,7 @@ func openInterpreter(o Options) *Engine {
 	if threads == 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	return &Engine{Info: Info{ISA: "go", Threads: threads}, options: o}
+	return &Engine{Info: Info{ISA: "go", Threads: threads, Activations: o.Activations}, options: o}
 }
 
 type interpreted struct{ vm *refvm.VM }
