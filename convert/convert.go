@@ -20,6 +20,7 @@ type Options struct {
 	Type       string // of the matrices: F32, F16, BF16 or a quantised type; "": F16
 	TextOnly   bool   // leave the image tower out
 	VisionOnly bool   // leave the text tower and the tokeniser out
+	Tokenizer  string // a folder with the tokeniser's files, or one of them; "": beside the weights
 	// Progress, if not nil, is told how many of the output's bytes are done. Calls come one at a time.
 	Progress func(done, total int64)
 }
@@ -50,7 +51,7 @@ func Convert(ctx context.Context, path, out string, o Options) (*Report, error) 
 	if err != nil {
 		return nil, err
 	}
-	src, err := openSource(path)
+	src, err := openSource(path, o)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func Convert(ctx context.Context, path, out string, o Options) (*Report, error) 
 		src.model.Vision = nil
 	}
 	if o.VisionOnly {
-		src.model.Text, src.tokenizer = nil, nil
+		src.model.Text = nil
 	}
 	if src.model.Vision == nil && src.model.Text == nil {
 		return nil, fmt.Errorf("%s: nothing is left to convert", path)
@@ -133,7 +134,7 @@ func writeKeys(w *gguf.Writer, src *source, policy *quantize.Policy) error {
 	return nil
 }
 
-// DefaultOutput names the output for a checkpoint: its folder's name and the type, in the working directory.
+// DefaultOutput names the output for a checkpoint: its folder's name, or that of the file, and the type, in the working directory.
 func DefaultOutput(path, typeName string) string {
 	if typeName == "" {
 		typeName = "F16"
@@ -142,5 +143,9 @@ func DefaultOutput(path, typeName string) string {
 	if err != nil {
 		abs = path
 	}
-	return filepath.Base(abs) + "-" + strings.ToUpper(typeName) + ".gguf"
+	name := filepath.Base(abs)
+	if weightsFormat(name) != nil {
+		name = strings.TrimSuffix(name, filepath.Ext(name))
+	}
+	return name + "-" + strings.ToUpper(typeName) + ".gguf"
 }

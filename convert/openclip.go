@@ -45,11 +45,13 @@ func (s *source) parseOpenCLIP(name string, data []byte) error {
 	if s.pixels, err = preprocess.ParseOpenCLIP(data); err != nil {
 		return fmt.Errorf("%s: %w", s.file(s.configName), err)
 	}
-	spec, err := s.openCLIPTokenizer(model.Object("text_cfg"))
-	if err != nil {
-		return err
+	if !s.options.VisionOnly {
+		spec, err := s.openCLIPTokenizer(model.Object("text_cfg"))
+		if err != nil {
+			return err
+		}
+		s.tokenizer = &spec
 	}
-	s.tokenizer = &spec
 	return config.Err()
 }
 
@@ -72,9 +74,10 @@ func (s *source) openCLIPTokenizer(text *jsonconf.Config) (tokenizer.Spec, error
 		}
 		return spec, nil
 	}
-	spec, err := tokenizer.FromHF(os.DirFS(s.path))
+	folder, _ := s.tokenizerFolder()
+	spec, err := tokenizer.FromHF(os.DirFS(folder))
 	if err != nil {
-		return spec, fmt.Errorf("%s: reading the tokenizer, which is %s's and expected beside open_clip_config.json: %w", s.path, name, err)
+		return spec, fmt.Errorf("%s: reading the tokenizer, which is %s's and expected beside open_clip_config.json: %w", folder, name, err)
 	}
 	if spec, err = spec.ForOpenCLIP(o); err != nil {
 		return spec, fmt.Errorf("%s: %w", s.file(s.configName), err)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/clipgo/clipgo/internal/arch"
 	"github.com/clipgo/clipgo/internal/checkpoint"
@@ -26,9 +27,16 @@ type source struct {
 	tokenizer  *tokenizer.Spec // nil where the text tower is left out
 	tensors    *checkpoint.Set
 	known      map[string]bool // tensors of towers that are left out, and those that became hyper-parameters
+	options    Options
 }
 
-func (s *source) Close() error { return s.tensors.Close() }
+// Close closes the weights, if they are open.
+func (s *source) Close() error {
+	if s.tensors == nil {
+		return nil
+	}
+	return s.tensors.Close()
+}
 
 // maxConfig bounds configuration files; the largest seen are a few KiB.
 const maxConfig = 16 << 20
@@ -46,12 +54,17 @@ func readConfig(path string) ([]byte, error) {
 
 // openSource opens a folder with a configuration and what lies beside it. path may also be one of its files; one of weights
 // is then read instead of the one that the folder would be searched for.
-func openSource(path string) (*source, error) {
+func openSource(path string, o Options) (*source, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w; expected a folder with a checkpoint (config.json, model.safetensors, ...)", path, unwrapPath(err))
 	}
-	s := &source{path: path}
+	if o.Tokenizer != "" {
+		if _, err := os.Stat(o.Tokenizer); err != nil {
+			return nil, fmt.Errorf("%s: %w; expected a tokenizer's folder, or one of its files", o.Tokenizer, unwrapPath(err))
+		}
+	}
+	s := &source{path: path, options: o}
 	weights := ""
 	if !info.IsDir() {
 		s.path = filepath.Dir(path)
@@ -61,25 +74,35 @@ func openSource(path string) (*source, error) {
 	}
 	read, names := s.readTransformers, transformersWeights
 	switch {
+	case isNPZ(weights):
+		read = func() error { return s.readBigVision(weights) }
 	case s.isOpenCLIP():
 		read, names = s.readOpenCLIP, openCLIPWeights
 	case weights != "" && !s.has("config.json"):
 		read = func() error { return s.readOpenAI(weights) }
 	}
-	if err := read(); err != nil {
-		return nil, err
-	}
-	if err := s.model.Validate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", s.file(s.configName), err)
-	}
-	if s.tensors, err = openWeights(s.path, weights, names); err != nil {
-		return nil, err
-	}
-	if err := s.matchTensors(); err != nil {
+	if err := s.open(read, weights, names); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// open reads what describes the model, with read, and then opens the weights, unless read did so.
+func (s *source) open(read func() error, weights string, names []string) error {
+	if err := read(); err != nil {
+		return err
+	}
+	if err := s.model.Validate(); err != nil {
+		return fmt.Errorf("%s: %w", s.file(s.configName), err)
+	}
+	if s.tensors == nil {
+		var err error
+		if s.tensors, err = openWeights(s.path, weights, names); err != nil {
+			return err
+		}
+	}
+	return s.matchTensors()
 }
 
 // matchTensors takes what the tensors say about the model.
@@ -104,12 +127,27 @@ func (s *source) file(name string) string { return filepath.Join(s.path, name) }
 
 // has says whether the folder has one of the files.
 func (s *source) has(names ...string) bool {
-	for _, name := range names {
-		if _, err := os.Stat(s.file(name)); err == nil {
-			return true
-		}
+	return slices.ContainsFunc(names, func(name string) bool { return hasFile(s.path, name) })
+}
+
+func hasFile(folder, name string) bool {
+	_, err := os.Stat(filepath.Join(folder, name))
+	return err == nil
+}
+
+// tokenizerFolder is where the tokeniser lies, and its file where the options name a SentencePiece model.
+func (s *source) tokenizerFolder() (folder, model string) {
+	path := s.options.Tokenizer
+	if path == "" {
+		return s.path, ""
 	}
-	return false
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return path, ""
+	}
+	if folder = filepath.Dir(path); filepath.Ext(path) == ".model" {
+		model = filepath.Base(path)
+	}
+	return folder, model
 }
 
 // readTransformers reads all but the tensors of a folder as save_pretrained writes it.
@@ -142,9 +180,13 @@ func (s *source) readTransformers() error {
 	if s.pixels, err = preprocess.ParseHF(data, modelType); err != nil {
 		return fmt.Errorf("%s: %w", s.file(s.pixelsName), err)
 	}
-	spec, err := tokenizer.FromHF(os.DirFS(s.path))
+	if s.options.VisionOnly {
+		return nil
+	}
+	folder, _ := s.tokenizerFolder()
+	spec, err := tokenizer.FromHFAs(os.DirFS(folder), modelType)
 	if err != nil {
-		return fmt.Errorf("%s: reading the tokenizer: %w", s.path, err)
+		return fmt.Errorf("%s: reading the tokenizer: %w", folder, err)
 	}
 	s.tokenizer = &spec
 	return nil

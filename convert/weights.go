@@ -28,11 +28,16 @@ func weightsFormat(path string) opener {
 		return shards(torchfile.Open)
 	case strings.HasSuffix(name, ".safetensors"):
 		return safetensors.Open
+	case isNPZ(name):
+		return openBigVision
 	case strings.HasSuffix(name, ".bin"), strings.HasSuffix(name, ".pt"), strings.HasSuffix(name, ".pth"):
 		return torchfile.Open
 	}
 	return nil
 }
+
+// isNPZ reports whether a file of this name is big_vision's.
+func isNPZ(path string) bool { return strings.HasSuffix(strings.ToLower(path), ".npz") }
 
 // shards returns what opens an index of files that open opens.
 func shards(open opener) opener {

@@ -18,15 +18,18 @@ func convertCommand(s streams) *cli.Command {
 		ArgsUsage: "FOLDER",
 		Description: `FOLDER is what transformers' save_pretrained writes and what the Hub shows: config.json, preprocessor_config.json,
 model.safetensors (or its shards and their index), tokenizer.json (or vocab.json and merges.txt). open_clip's folders
-have open_clip_config.json and open_clip_model.safetensors.
+have open_clip_config.json and open_clip_model.safetensors. FOLDER may also be a file of weights, such as OpenAI's ViT-B-32.pt,
+or SigLIP's original siglip.npz, which needs its tokeniser beside it or named.
 
 Examples:
   clipgo convert clip-vit-base-patch32/
-  clipgo convert clip-vit-base-patch32/ --type Q8_0 -o clip.gguf`,
+  clipgo convert clip-vit-base-patch32/ --type Q8_0 -o clip.gguf
+  clipgo convert webli_en_b16_224.npz --tokenizer spiece.model`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write (default: the folder's name and the type)"},
 			&cli.StringFlag{Name: "type", Value: "F16", Usage: "`TYPE` of the matrices (default: F16), one of\n\t" + typeNames("\n\t")},
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the model in the file (default: what the checkpoint says, else the folder's)"},
+			&cli.StringFlag{Name: "tokenizer", Usage: "`PATH` of the tokeniser's folder, or of one of its files (default: beside the weights)"},
 			&cli.BoolFlag{Name: "text-only", Usage: "leave the image tower out"},
 			&cli.BoolFlag{Name: "vision-only", Usage: "leave the text tower out"},
 		},
@@ -48,6 +51,7 @@ func convertAction(c *cli.Context, s streams) error {
 		Type:       c.String("type"),
 		TextOnly:   c.Bool("text-only"),
 		VisionOnly: c.Bool("vision-only"),
+		Tokenizer:  c.String("tokenizer"),
 		Progress:   func(done, total int64) { bar.update(done, total, byteSize) },
 	})
 	bar.clear()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Set is the tensors of one file, or of several that belong together. The zero value is an empty one.
@@ -58,4 +59,29 @@ func (s *Set) Close() error {
 	}
 	s.files = nil
 	return errors.Join(errs...)
+}
+
+// Split replaces a tensor by the parts of its first dimension, limit at most; part names the i-th.
+func (s *Set) Split(name string, limit int, part func(i int) string) error {
+	t, ok := s.tensors[name]
+	if !ok {
+		return fmt.Errorf("tensor %.80q is missing", name)
+	}
+	if len(t.Shape) == 0 || t.Shape[0] < 1 || t.Shape[0] > uint64(limit) {
+		return fmt.Errorf("%s: tensor %.80q has shape %v, expected 1 to %d parts along its first dimension", t.File, name, t.Shape, limit)
+	}
+	at := slices.Index(s.names, name)
+	s.names = slices.Delete(s.names, at, at+1)
+	delete(s.tensors, name)
+	n := int(t.Shape[0])
+	size := int64(t.Elements()) * int64(t.DType.Size()) / int64(n) // the whole fits into a file
+	for i := range n {
+		err := s.Add(&Tensor{
+			Name: part(i), File: t.File, DType: t.DType, Shape: t.Shape[1:], Data: io.NewSectionReader(t.Data, int64(i)*size, size),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -24,11 +24,39 @@ const (
 // decides which files count and what of them. Files that no class needs may be missing.
 //
 // An error names the file and the field. Where the folder holds no tokeniser at all it is fs.ErrNotExist.
-func FromHF(dir fs.FS) (Spec, error) {
+func FromHF(dir fs.FS) (Spec, error) { return FromHFAs(dir, "") }
+
+// FromHFAs is FromHF for a checkpoint of a model_type, whatever its config.json says, if there is one. "" asks config.json.
+func FromHFAs(dir fs.FS, modelType string) (Spec, error) {
 	h := &hfFiles{dir: dir}
 	if err := h.readConfigs(); err != nil {
 		return Spec{}, err
 	}
+	if modelType != "" {
+		h.model.ModelType = modelType
+	}
+	return h.spec()
+}
+
+// FromSentencePiece reads the tokeniser of a SigLIP that has no more of it than a SentencePiece model: SiglipTokenizer for a
+// unigram model, for another (Gemma's) Siglip2Tokenizer. Both end texts in </s>, <eos>, pad them, and give no mask.
+func FromSentencePiece(dir fs.FS, name string) (Spec, error) {
+	h := &hfFiles{dir: dir, spmName: name}
+	m, err := h.spm()
+	if err != nil {
+		return Spec{}, err
+	}
+	h.model.ModelType = "siglip"
+	if m.algorithm != spmUnigram {
+		h.model.ModelType = "siglip2"
+	}
+	yes := true
+	h.config = hfConfig{Added: map[string]*hfToken{}, AddEOS: &yes, InputNames: []string{"input_ids"}, PaddingSide: "right", special: map[string]*hfToken{}}
+	return h.spec()
+}
+
+// spec builds the tokeniser by its class.
+func (h *hfFiles) spec() (Spec, error) {
 	class := h.class()
 	build, ok := hfClasses[class]
 	if !ok {
@@ -52,8 +80,9 @@ type hfFiles struct {
 		ModelType      string `json:"model_type"`
 		TokenizerClass string `json:"tokenizer_class"`
 	}
-	config hfConfig
-	file   *hfTokenizer // tokenizer.json, if there is one
+	config  hfConfig
+	file    *hfTokenizer // tokenizer.json, if there is one
+	spmName string       // the SentencePiece model, if not by one of its usual names
 }
 
 // hfConfig is tokenizer_config.json, with special_tokens_map.json and added_tokens.json merged in.

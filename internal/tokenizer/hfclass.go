@@ -391,6 +391,9 @@ func (h *hfFiles) bpeVocab(s *Spec) error {
 
 // spm reads the first of some SentencePiece models that exists.
 func (h *hfFiles) spm(names ...string) (*spmModel, error) {
+	if h.spmName != "" {
+		names = []string{h.spmName}
+	}
 	for _, name := range names {
 		data, err := h.read(name, maxVocabFile)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -12,7 +12,7 @@ type spmModel struct {
 	scores []float64
 	types  []TokenType
 
-	algorithm    uint64 // trainer_spec.model_type: 1 unigram, 2 BPE, 3 word, 4 character
+	algorithm    uint64 // trainer_spec.model_type
 	suffix       bool   // treat_whitespace_as_suffix
 	byteFallback bool
 	unk          int32
@@ -25,9 +25,16 @@ type spmModel struct {
 	escapeSpaces bool
 }
 
+// The algorithms, as trainer_spec.model_type numbers them. There is also a 3: words.
+const (
+	spmUnigram   = 1
+	spmBPE       = 2
+	spmCharacter = 4
+)
+
 // parseSPM reads a SentencePiece model. The slices of the result do not share memory with data.
 func parseSPM(data []byte) (*spmModel, error) {
-	m := &spmModel{algorithm: 1, unk: 0, bos: 1, eos: 2, pad: -1, dummyPrefix: true, extraSpaces: true, escapeSpaces: true}
+	m := &spmModel{algorithm: spmUnigram, unk: 0, bos: 1, eos: 2, pad: -1, dummyPrefix: true, extraSpaces: true, escapeSpaces: true}
 	err := eachField(data, func(f protoField) error {
 		switch f.number {
 		case 1:
@@ -121,9 +128,9 @@ func (m *spmModel) readNormalizer(f protoField) error {
 func (m *spmModel) spec() (Spec, error) {
 	s := Spec{Tokens: m.pieces, Types: m.types, Scores: m.scores, BOS: m.bos, EOS: m.eos, Pad: m.pad, Unk: m.unk}
 	switch m.algorithm {
-	case 1:
+	case spmUnigram:
 		s.Kind = SentencePieceUnigram
-	case 2, 4: // the pieces of a character model are characters, so that nothing merges
+	case spmBPE, spmCharacter: // the pieces of a character model are characters, so that nothing merges
 		s.Kind = SentencePieceBPE
 	default:
 		return Spec{}, fmt.Errorf("model_type is %d, expected 1 (unigram), 2 (bpe) or 4 (char)", m.algorithm)
