@@ -19,17 +19,19 @@ import (
 	"github.com/clipgo/clipgo/internal/imageio"
 )
 
-// Image is a decoded picture, turned upright.
+// Image is a decoded picture, seen upright.
 type Image struct {
 	picture *imageio.Picture
 }
 
 // Size returns the picture's width and height in pixels.
-func (m *Image) Size() (width, height int) { return m.picture.W, m.picture.H }
+func (m *Image) Size() (width, height int) {
+	return m.picture.Orientation.Size(m.picture.W, m.picture.H)
+}
 
 // RGB returns the pixels as the model's processor gets them: [height, width, 3], rows without padding. They may belong to
 // the Image, and must not be changed.
-func (m *Image) RGB() []byte { return m.picture.ToRGB().Pix }
+func (m *Image) RGB() []byte { return m.picture.Upright().ToRGB().Pix }
 
 // ImageOptions limit what a picture may be. The zero value means the defaults.
 type ImageOptions struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/clipgo/clipgo/bindings"
 	"github.com/clipgo/clipgo/internal/arch"
 	"github.com/clipgo/clipgo/internal/preprocess"
 	"github.com/clipgo/clipgo/internal/tokenizer"
@@ -43,7 +44,7 @@ func (p *Processor) Pixels(images ...*Image) (*Pixels, error) {
 	}
 	var all []*Pixels
 	for _, image := range images {
-		out, err := spec.Apply(image.picture)
+		out, err := spec.Apply(image.picture, p.model.resampler())
 		if err != nil {
 			return nil, err
 		}
@@ -57,6 +58,21 @@ func (p *Processor) Pixels(images ...*Image) (*Pixels, error) {
 		return nil, errors.New("no pictures to prepare")
 	}
 	return joinPixels(all), nil
+}
+
+// resampler resizes pictures in the engine, and in Go once the model is closed.
+func (m *Model) resampler() preprocess.Resampler {
+	native := m.engine.Resampler()
+	if native == nil {
+		return nil
+	}
+	return func(p *preprocess.Pass) error {
+		err := native((*bindings.Resampling)(p))
+		if errors.Is(err, bindings.ErrClosed) {
+			return preprocess.Resample(p)
+		}
+		return err
+	}
 }
 
 // joinPixels makes one batch of several.

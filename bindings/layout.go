@@ -7,7 +7,7 @@ import (
 )
 
 // abiVersion is CLIPGO_ABI_VERSION of the clipgo.h that the records below mirror.
-const abiVersion = 1
+const abiVersion = 2
 
 // The structs of clipgo.h. The engine tells its own sizes and offsets, which are compared with these before anything else
 // is called.
@@ -56,6 +56,10 @@ type (
 		Size, Reserved          uint32
 		PackedBytes, ArenaBytes uint64
 	}
+	resampleArgs struct {
+		Size, Axis, Channels, Shift, SrcWidth, SrcHeight, Outputs, Taps uint32
+		SrcStride, DstStride                                            uint64
+	}
 )
 
 // mirrors lists the structs in the order of clipgo.h.
@@ -73,6 +77,7 @@ var mirrors = []struct {
 	{"clipgo_context_options", reflect.TypeFor[contextOptions]()},
 	{"clipgo_run_args", reflect.TypeFor[runArgs]()},
 	{"clipgo_memory", reflect.TypeFor[memoryRecord]()},
+	{"clipgo_resample_args", reflect.TypeFor[resampleArgs]()},
 }
 
 // checkLayout compares what clipgo_layout wrote with the mirrors: for each struct its size, then the offset of each field.

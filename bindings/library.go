@@ -33,8 +33,10 @@ type functions struct {
 	contextFree   func(context uintptr)
 	run           func(context uintptr, args *runArgs, in unsafe.Pointer, inBytes uint64, out unsafe.Pointer,
 		outBytes uint64, e *errorRecord) int32
-	cancel  func(context uintptr, on int32) int32
-	profile func(context uintptr, nanoseconds *uint64, n uint64, e *errorRecord) int32
+	cancel   func(context uintptr, on int32) int32
+	profile  func(context uintptr, nanoseconds *uint64, n uint64, e *errorRecord) int32
+	resample func(device uintptr, args *resampleArgs, src unsafe.Pointer, srcBytes uint64, kernel *int32, dst unsafe.Pointer,
+		dstBytes uint64, e *errorRecord) int32
 }
 
 // symbol is a C function's name and the address of the Go function that calls it.
@@ -62,6 +64,7 @@ func (f *functions) symbols() []symbol {
 		{"clipgo_run", &f.run},
 		{"clipgo_cancel", &f.cancel},
 		{"clipgo_profile", &f.profile},
+		{"clipgo_resample", &f.resample},
 	}
 }
 

@@ -12,15 +12,15 @@
  *   context  an arena; for one caller at a time              clipgo_context_create, clipgo_run
  *
  * Order of death: contexts, programs, weights, device, then the memory that the weights lie in. A handle that is freed
- * early stays alive inside until the last handle made from it is freed, so the wrong order is harmless; the memory under
- * the weights is the caller's to keep. Freeing NULL does nothing.
+ * early stays alive inside until the last handle made from it is freed, so the wrong order is harmless; the memory
+ * under the weights is the caller's to keep. Freeing NULL does nothing.
  *
- * Every call that can fail returns a status and, if err is not NULL, fills *err (err->size set by the caller). The engine
- * never aborts, prints, exits or calls back, and has no thread-local or mutable static state. Any thread may call.
- * Weights, programs and devices may be shared by threads; a context may not, but for clipgo_cancel.
+ * Every call that can fail returns a status and, if err is not NULL, fills *err (err->size set by the caller). The
+ * engine never aborts, prints, exits or calls back, and has no thread-local or mutable static state. Any thread may
+ * call. Weights, programs and devices may be shared by threads; a context may not, but for clipgo_cancel.
  *
- * Only integers and pointers cross, at most 8 a call. Structs carry their size first, hold no pointers, and are passed by
- * pointer; the engine keeps none of them. All integers are little-endian, all structs without padding holes.
+ * Only integers and pointers cross, at most 8 a call. Structs carry their size first, hold no pointers, and are passed
+ * by pointer; the engine keeps none of them. All integers are little-endian, all structs without padding holes.
  *
  * SHAPES
  *
@@ -30,32 +30,32 @@
  *
  * OPS (b = batch, r = row, c = column; x = src[0]; "opt" = may be -1)
  *
- *   EMBED      dst[b,r] = f[0] * w0[id] + w1[pos] + w2[0].  id = src[0] (int32, width 1); pos = src[1] (int32, opt; r when
- *              absent). w1 (positions) and w2 (one row, added to every row) opt. An id outside its table is
- *              CLIPGO_ERR_INPUT with the id in detail.
- *   IM2COL     dst[b, oy*OW+ox, :] = the patch of x under the kernel, zeros outside. i: 0 layout (0: x is [b, C*H, W], and
- *              a patch is ordered c,ky,kx; 1: x is [b, H*W, C], and a patch is ordered ky,kx,c), 1 C, 2 H, 3 W, 4 KH, 5 KW,
- *              6 stride, 7 pad top, 8 pad left, 9 OH, 10 OW.
- *   DWCONV     depthwise convolution: x [b, H*W, C], w0 [C, KH*KW], w1 bias [1, C] opt;
- *              dst[b, oy*OW+ox, c] = act(sum x * w0 + w1). i: 0 act, 1 C, 2 H, 3 W, 4 KH, 5 KW, 6 stride, 7 pad top,
- *              8 pad left, 9 OH, 10 OW.
- *   CONCAT     dst = rows of w0 [n, width], then rows of x (opt), for each item.
- *   ADD        dst = x + src[1], or x + w0 [rows, width] for each item where src[1] is -1. src[1] may have one row, which is
- *              then added to every row. w0 may have more rows than x; the first are used.
- *   MUL        dst = x * src[1]; src[1] may have one row, which then multiplies every row.
- *   ACT        dst = act(x). i: 0 act.
- *   NORM       i[0] = 0: (x - mean) / sqrt(var + f[0]) * w0 + w1; i[0] = 1: x / sqrt(mean(x*x) + f[0]) * w0. w0, w1 opt.
- *   L2NORM     dst = x / max(|x|, f[0]) for each row.
- *   LINEAR     t = act(x W^T + bias); t = t * src[2] (opt, shape of dst); t = t * w6[0] (opt, one row: layer scale);
- *              dst = t + src[1] (opt, shape of dst: residual). W is i[1] (1..3) tensors w0..w2 stacked by rows (a packed
- *              QKV), with biases w3..w5 [1, rows of that tensor] (opt each). i: 0 act, 1 tensors.
- *   ATTENTION  softmax(f[0] * q k^T + mask) v per head. q = src[0], k = src[1], v = src[2], read from column i[1], i[2],
- *              i[3] on, i[0] heads of i[4] columns; q may have other rows than k and v. mask i[5]: 0 none, 1 causal
- *              (key <= query). src[3] (int32 [b,1,1], opt): only the first src[3] keys count; no key at all gives zeros.
- *              dst [b, rows of q, heads * i[4]].
- *   SELECT     dst is one row of x for each item. i[0]: 0 row i[1]; 1 the last row; 2 row src[1][b] (int32 [b,1,1]), outside
- *              is CLIPGO_ERR_INPUT; 3 sum over the first src[1][b] rows (all, when -1) / (count + f[0]).
- *   act        0 none, 1 GELU (erf), 2 GELU (tanh), 3 quick GELU x*sigmoid(1.702x), 4 ReLU, 5 SiLU, 6 sigmoid, 7 tanh.
+ *   EMBED      dst[b,r] = f[0] * w0[id] + w1[pos] + w2[0].  id = src[0] (int32, width 1); pos = src[1] (int32, opt; r
+ * when absent). w1 (positions) and w2 (one row, added to every row) opt. An id outside its table is CLIPGO_ERR_INPUT
+ * with the id in detail. IM2COL     dst[b, oy*OW+ox, :] = the patch of x under the kernel, zeros outside. i: 0 layout
+ * (0: x is [b, C*H, W], and a patch is ordered c,ky,kx; 1: x is [b, H*W, C], and a patch is ordered ky,kx,c), 1 C, 2 H,
+ * 3 W, 4 KH, 5 KW, 6 stride, 7 pad top, 8 pad left, 9 OH, 10 OW. DWCONV     depthwise convolution: x [b, H*W, C], w0
+ * [C, KH*KW], w1 bias [1, C] opt; dst[b, oy*OW+ox, c] = act(sum x * w0 + w1). i: 0 act, 1 C, 2 H, 3 W, 4 KH, 5 KW, 6
+ * stride, 7 pad top, 8 pad left, 9 OH, 10 OW. CONCAT     dst = rows of w0 [n, width], then rows of x (opt), for each
+ * item. ADD        dst = x + src[1], or x + w0 [rows, width] for each item where src[1] is -1. src[1] may have one row,
+ * which is then added to every row. w0 may have more rows than x; the first are used. MUL        dst = x * src[1];
+ * src[1] may have one row, which then multiplies every row. ACT        dst = act(x). i: 0 act. NORM       i[0] = 0: (x
+ * - mean) / sqrt(var + f[0]) * w0 + w1; i[0] = 1: x / sqrt(mean(x*x) + f[0]) * w0. w0, w1 opt. L2NORM     dst = x /
+ * max(|x|, f[0]) for each row. LINEAR     t = act(x W^T + bias); t = t * src[2] (opt, shape of dst); t = t * w6[0]
+ * (opt, one row: layer scale); dst = t + src[1] (opt, shape of dst: residual). W is i[1] (1..3) tensors w0..w2 stacked
+ * by rows (a packed QKV), with biases w3..w5 [1, rows of that tensor] (opt each). i: 0 act, 1 tensors. ATTENTION
+ * softmax(f[0] * q k^T + mask) v per head. q = src[0], k = src[1], v = src[2], read from column i[1], i[2], i[3] on,
+ * i[0] heads of i[4] columns; q may have other rows than k and v. mask i[5]: 0 none, 1 causal (key <= query). src[3]
+ * (int32 [b,1,1], opt): only the first src[3] keys count; no key at all gives zeros. dst [b, rows of q, heads * i[4]].
+ *   SELECT     dst is one row of x for each item. i[0]: 0 row i[1]; 1 the last row; 2 row src[1][b] (int32 [b,1,1]),
+ * outside is CLIPGO_ERR_INPUT; 3 sum over the first src[1][b] rows (all, when -1) / (count + f[0]). act        0 none,
+ * 1 GELU (erf), 2 GELU (tanh), 3 quick GELU x*sigmoid(1.702x), 4 ReLU, 5 SiLU, 6 sigmoid, 7 tanh.
+ *
+ * PICTURES
+ *
+ * clipgo_resample does one pass of a separable resize of 8-bit samples:
+ *   dst[i] = clip((2^(shift-1) + sum over j < count of weight[j] * src[first + j]) >> shift)
+ * along rows (CLIPGO_ACROSS: pixels of each row) or along columns (CLIPGO_DOWN), in 32-bit integers that wrap.
  *
  * Inputs and outputs of a run lie in one buffer each: the values of that role in the order of the value table, each
  * [batch, rows, width] of 4-byte elements, starting at the next multiple of 64 bytes.
@@ -75,7 +75,7 @@ extern "C" {
 #define CLIPGO_API __attribute__((visibility("default")))
 #endif
 
-#define CLIPGO_ABI_VERSION 1
+#define CLIPGO_ABI_VERSION 2
 
 enum {
     CLIPGO_OK = 0,
@@ -116,7 +116,7 @@ typedef struct clipgo_tensor {
     uint64_t bytes;
     uint64_t rows;
     uint64_t cols;
-    uint32_t type; /* GGML type id: 0 F32, 1 F16, 2 Q4_0, 8 Q8_0, 30 BF16, ... */
+    uint32_t type;  /* GGML type id: 0 F32, 1 F16, 2 Q4_0, 8 Q8_0, 30 BF16, ... */
     uint32_t flags; /* 0 */
 } clipgo_tensor;
 
@@ -165,17 +165,17 @@ enum {
 
 typedef struct clipgo_op {
     uint32_t kind;
-    uint32_t flags; /* 0 */
-    int32_t dst;    /* value */
+    uint32_t flags;   /* 0 */
+    int32_t dst;      /* value */
     int32_t reserved; /* 0 */
-    int32_t src[4]; /* values, -1: none */
-    int32_t w[8];   /* tensors, -1: none */
+    int32_t src[4];   /* values, -1: none */
+    int32_t w[8];     /* tensors, -1: none */
     int32_t i[12];
     float f[4];
 } clipgo_op; /* 128 bytes */
 
 enum {
-    CLIPGO_ACTIVATIONS_F32 = 0,       /* products in float32 whatever the weights' type */
+    CLIPGO_ACTIVATIONS_F32 = 0,        /* products in float32 whatever the weights' type */
     CLIPGO_ACTIVATIONS_INT8_BLOCK = 1, /* with quantised weights: 8-bit activations, a scale per 32 columns */
     CLIPGO_ACTIVATIONS_INT8_ROW = 2,   /* with quantised weights: 8-bit activations, a scale per row */
     CLIPGO_ACTIVATIONS_BF16 = 3        /* with F16 and BF16 weights: products of bfloat16, summed in float32 */
@@ -212,6 +212,19 @@ typedef struct clipgo_memory {
     uint64_t arena_bytes;  /* of a context */
 } clipgo_memory;
 
+enum { CLIPGO_ACROSS = 0, CLIPGO_DOWN = 1 };
+
+typedef struct clipgo_resample_args {
+    uint32_t size;
+    uint32_t axis;     /* CLIPGO_ACROSS | CLIPGO_DOWN */
+    uint32_t channels; /* of a pixel, interleaved: 1 to 4 */
+    uint32_t shift;    /* fraction bits of the weights: 1 to 22 */
+    uint32_t src_width, src_height;
+    uint32_t outputs;                /* pixels in a row of dst (ACROSS), or its rows (DOWN) */
+    uint32_t taps;                   /* weights in a record of the kernel: a multiple of 4 */
+    uint64_t src_stride, dst_stride; /* bytes from a row to the next */
+} clipgo_resample_args;
+
 typedef struct clipgo_device clipgo_device;
 typedef struct clipgo_weights clipgo_weights;
 typedef struct clipgo_program clipgo_program;
@@ -223,11 +236,12 @@ CLIPGO_API int32_t clipgo_abi_version(void);
  * numbers. Returns how many there are. The caller compares them with its own. */
 CLIPGO_API int32_t clipgo_layout(uint32_t *out, uint64_t n);
 
-/* Writes the names of the instruction sets that this build has and this processor runs, best first, separated by commas,
- * NUL-terminated, into text of n bytes. */
+/* Writes the names of the instruction sets that this build has and this processor runs, best first, separated by
+ * commas, NUL-terminated, into text of n bytes. */
 CLIPGO_API int32_t clipgo_isas(char *text, uint64_t n);
 
-CLIPGO_API int32_t clipgo_device_create(const clipgo_device_options *options, clipgo_device **device, clipgo_error *err);
+CLIPGO_API int32_t clipgo_device_create(const clipgo_device_options *options, clipgo_device **device,
+                                        clipgo_error *err);
 CLIPGO_API int32_t clipgo_device_describe(clipgo_device *device, clipgo_device_info *info, clipgo_error *err);
 CLIPGO_API void clipgo_device_free(clipgo_device *device);
 
@@ -254,9 +268,16 @@ CLIPGO_API void clipgo_context_free(clipgo_context *context);
 CLIPGO_API int32_t clipgo_run(clipgo_context *context, const clipgo_run_args *args, const void *in, uint64_t in_bytes,
                               void *out, uint64_t out_bytes, clipgo_error *err);
 
-/* on = 1: the run in progress, and every later one, ends soon with CLIPGO_ERR_CANCELLED; on = 0: runs are allowed again.
- * May be called from any thread while the context lives. */
+/* on = 1: the run in progress, and every later one, ends soon with CLIPGO_ERR_CANCELLED; on = 0: runs are allowed
+ * again. May be called from any thread while the context lives. */
 CLIPGO_API int32_t clipgo_cancel(clipgo_context *context, int32_t on);
+
+/* One pass over a picture, on the caller's thread; device gives the instruction set. kernel has a record of int32 for
+ * each output: the first input, the number of inputs, then taps weights, zeros after the last one that counts. src and
+ * dst may not overlap. */
+CLIPGO_API int32_t clipgo_resample(clipgo_device *device, const clipgo_resample_args *args, const void *src,
+                                   uint64_t src_bytes, const int32_t *kernel, void *dst, uint64_t dst_bytes,
+                                   clipgo_error *err);
 
 /* Nanoseconds spent in each op, summed over the runs of a context made with CLIPGO_CONTEXT_PROFILE; n >= n_ops. */
 CLIPGO_API int32_t clipgo_profile(clipgo_context *context, uint64_t *nanoseconds, uint64_t n, clipgo_error *err);

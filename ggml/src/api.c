@@ -5,6 +5,7 @@
 #include "dispatch.h"
 #include "error.h"
 #include "exec.h"
+#include "resample.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,6 +38,10 @@ int32_t clipgo_layout(uint32_t *out, uint64_t n) {
         F(clipgo_run_args, flags),
         S(clipgo_memory), F(clipgo_memory, size), F(clipgo_memory, reserved), F(clipgo_memory, packed_bytes),
         F(clipgo_memory, arena_bytes),
+        S(clipgo_resample_args), F(clipgo_resample_args, size), F(clipgo_resample_args, axis),
+        F(clipgo_resample_args, channels), F(clipgo_resample_args, shift), F(clipgo_resample_args, src_width),
+        F(clipgo_resample_args, src_height), F(clipgo_resample_args, outputs), F(clipgo_resample_args, taps),
+        F(clipgo_resample_args, src_stride), F(clipgo_resample_args, dst_stride),
 #undef S
 #undef F
         /* clang-format on */
@@ -239,6 +244,17 @@ int32_t clipgo_cancel(clipgo_context *context, int32_t on) {
     atomic_store(&context->cancel, on != 0);
     pool_nudge(context->program->weights->device->pool);
     return CLIPGO_OK;
+}
+
+int32_t clipgo_resample(clipgo_device *device, const clipgo_resample_args *args, const void *src, uint64_t src_bytes,
+                        const int32_t *kernel, void *dst, uint64_t dst_bytes, clipgo_error *err) {
+    CHECK_POINTER(device);
+    CHECK_STRUCT(args);
+    CHECK_POINTER(src);
+    CHECK_POINTER(kernel);
+    CHECK_POINTER(dst);
+    if (overlap(src, src_bytes, dst, dst_bytes)) return fail(err, CLIPGO_ERR_ARGUMENT, 0, "src and dst overlap");
+    return resample(device->kernels, args, src, src_bytes, kernel, dst, dst_bytes, err);
 }
 
 int32_t clipgo_profile(clipgo_context *context, uint64_t *nanoseconds, uint64_t n, clipgo_error *err) {

@@ -72,6 +72,15 @@ typedef struct clipgo_dwconv_args {
     int32_t act;
 } clipgo_dwconv_args;
 
+/* One pass of a resize; clipgo.h's clipgo_resample_args with pointers. */
+typedef struct clipgo_resampling {
+    const uint8_t *src;
+    uint8_t *dst;
+    const int32_t *kernel; /* [outputs, 2 + taps]: first input, inputs, weights */
+    size_t src_width, src_stride, dst_stride, channels, outputs, taps;
+    uint32_t shift;
+} clipgo_resampling;
+
 typedef struct clipgo_kernels {
     const char *isa;
 
@@ -101,6 +110,10 @@ typedef struct clipgo_kernels {
     void (*add)(float *dst, const float *a, const float *b, size_t n);
     void (*mul)(float *dst, const float *a, const float *b, size_t n);
     void (*axpby)(float *dst, float a, const float *x, size_t n); /* dst += a * x */
+
+    /* pictures */
+    void (*resample_across)(const clipgo_resampling *args, size_t begin, size_t end); /* rows [begin, end) */
+    void (*resample_down)(const clipgo_resampling *args, size_t begin, size_t end);   /* output rows [begin, end) */
 } clipgo_kernels;
 
 #endif

@@ -73,6 +73,14 @@ func (e *Engine) Close() error {
 	return e.device.Close()
 }
 
+// Resampler returns what does passes over pictures, nil where there is no native library.
+func (e *Engine) Resampler() func(*bindings.Resampling) error {
+	if e.device == nil {
+		return nil
+	}
+	return e.device.Resample
+}
+
 // Input is the data of one input of a run; exactly one of the slices is not nil.
 type Input struct {
 	Name string

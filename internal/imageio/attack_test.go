@@ -141,7 +141,7 @@ func TestAttack48BrokenEXIF(t *testing.T) {
 	require.Positive(t, at)
 	good, err := Decode(whole, Options{})
 	require.NoError(t, err)
-	require.Equal(t, 21, good.W)
+	require.Equal(t, 21, good.Upright().W)
 	for i := at + 6; i < at+32; i++ {
 		for _, v := range []byte{0, 1, 0x7f, 0xff} {
 			broken := bytes.Clone(whole)
@@ -222,12 +222,17 @@ func TestUprightIsAGroup(t *testing.T) {
 	for i := range p.Pix {
 		p.Pix[i] = byte(i)
 	}
-	inverse := map[int]int{1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
+	inverse := map[Orientation]Orientation{1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
 	for o, back := range inverse {
-		require.Equal(t, p, p.upright(o).upright(back), "orientation %d", o)
+		pix, w, h := o.Turn(p.Pix, p.W, p.H, 1)
+		pix, w, h = back.Turn(pix, w, h, 1)
+		require.Equal(t, p.Pix, pix, "orientation %d", o)
+		require.Equal(t, []int{p.W, p.H}, []int{w, h}, "orientation %d", o)
 	}
-	require.Same(t, p, p.upright(0))
-	require.Same(t, p, p.upright(9))
+	for _, o := range []Orientation{0, 1, 9} {
+		p.Orientation = o
+		require.Same(t, p, p.Upright())
+	}
 }
 
 func FuzzDecode(f *testing.F) {

@@ -1,6 +1,6 @@
 // Package imageio decodes pictures from bytes that nobody vouches for.
 //
-// What comes out equals Pillow's `ImageOps.exif_transpose(Image.open(f))`, and ToRGB its convert("RGB"): models were trained on
+// What comes out equals Pillow's `Image.open(f)`, Upright its `ImageOps.exif_transpose`, and ToRGB its convert("RGB"): models were trained on
 // pixels that went that way. The format is found from the content, never from a name. Sizes are checked in the header, before
 // anything is allocated for pixels.
 package imageio
@@ -99,7 +99,7 @@ func brand(brands ...string) func([]byte) bool {
 type decoder struct {
 	data        []byte
 	maxPixels   int
-	orientation int // EXIF orientation, 0 where the file has none
+	orientation Orientation // 0 where the file has none
 }
 
 // checkSize refuses a picture by the size that its header names; each format calls it before it allocates.
@@ -133,7 +133,8 @@ func Decode(data []byte, o Options) (p *Picture, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("decoding %s: %w", f.name, err)
 	}
-	return p.upright(d.orientation), nil
+	p.Orientation = d.orientation
+	return p, nil
 }
 
 // DecodeReader reads all of r, within the limit of bytes, and decodes it.

@@ -82,8 +82,8 @@ func rawProfile(text []byte) []byte {
 
 // orient records the orientation: EXIF first, XMP only where EXIF has none.
 func (d *decoder) orient(exif, xmp []byte) {
-	d.orientation = exifOrientation(exif)
+	d.orientation = Orientation(exifOrientation(exif))
 	if d.orientation == 0 {
-		d.orientation = xmpOrientation(xmp)
+		d.orientation = Orientation(xmpOrientation(xmp))
 	}
 }

@@ -29,12 +29,14 @@ func (m Mode) bytesPerPixel() int {
 	return 0
 }
 
-// Picture is a decoded picture in its file's own mode, upright (EXIF orientation applied).
+// Picture is a decoded picture in its file's own mode, and turned as it was stored: the one who looks at it turns it, which
+// costs a resize nothing and a copy of all pixels a good part of decoding them.
 type Picture struct {
-	Mode    Mode
-	W, H    int
-	Pix     []byte    // [H, W, bytes of the mode], rows without padding
-	Palette [][3]byte // mode P: red, green, blue of each index; an index beyond it is black
+	Mode        Mode
+	W, H        int
+	Pix         []byte      // [H, W, bytes of the mode], rows without padding
+	Palette     [][3]byte   // mode P: red, green, blue of each index; an index beyond it is black
+	Orientation Orientation // how Pix are meant to be seen
 }
 
 // RGB is a picture of 8-bit red, green, blue.
@@ -51,7 +53,7 @@ func newPicture(mode Mode, w, h int) *Picture {
 }
 
 // ToRGB converts as Pillow's convert("RGB") does: alpha is dropped, not composited; 16-bit grey is clipped at 255, not scaled.
-// A picture that is RGB already is returned without copying.
+// The pixels stay turned as they are stored. A picture that is RGB already is returned without copying.
 func (p *Picture) ToRGB() RGB {
 	if p.Mode == RGB24 {
 		return RGB{Pix: p.Pix, W: p.W, H: p.H}
@@ -104,44 +106,11 @@ func MulDiv255(a, b int) int {
 	return (t + t>>8) >> 8
 }
 
-// upright returns the picture as EXIF orientation o (1..8) means it to be seen; other values mean nothing.
-func (p *Picture) upright(o int) *Picture {
-	if o < 2 || o > 8 {
+// Upright returns the picture as it is to be seen; p itself if that is how it is stored.
+func (p *Picture) Upright() *Picture {
+	if p.Orientation < 2 || p.Orientation > 8 {
 		return p
 	}
-	w, h := p.W, p.H
-	// Source index of output (x, y) = start + x*stepX + y*stepY, in pixels.
-	var start, stepX, stepY int
-	switch o {
-	case 2: // mirrored left-right
-		start, stepX, stepY = w-1, -1, w
-	case 3: // upside down
-		start, stepX, stepY = w*h-1, -1, -w
-	case 4: // mirrored top-bottom
-		start, stepX, stepY = (h-1)*w, 1, -w
-	case 5: // transposed
-		start, stepX, stepY = 0, w, 1
-	case 6: // to be turned clockwise
-		start, stepX, stepY = (h-1)*w, -w, 1
-	case 7: // transposed over the other diagonal
-		start, stepX, stepY = w*h-1, -w, -1
-	case 8: // to be turned anticlockwise
-		start, stepX, stepY = w-1, w, -1
-	}
-	ow, oh := w, h
-	if o >= 5 {
-		ow, oh = h, w
-	}
-	n := p.Mode.bytesPerPixel()
-	out := make([]byte, len(p.Pix))
-	d := 0
-	for y := range oh {
-		s := (start + y*stepY) * n
-		for range ow {
-			copy(out[d:d+n], p.Pix[s:s+n])
-			d += n
-			s += stepX * n
-		}
-	}
-	return &Picture{Mode: p.Mode, W: ow, H: oh, Pix: out, Palette: p.Palette}
+	pix, w, h := p.Orientation.Turn(p.Pix, p.W, p.H, p.Mode.bytesPerPixel())
+	return &Picture{Mode: p.Mode, W: w, H: h, Pix: pix, Palette: p.Palette}
 }

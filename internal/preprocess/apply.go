@@ -14,12 +14,12 @@ type Pixels struct {
 	Patches [2]int // NaFlex: how many patches down and across; the rows of Values after them are 0
 }
 
-// Apply computes the pixel values of a picture. A large one is resized on all processors.
-func (s Spec) Apply(p *imageio.Picture) (Pixels, error) {
+// Apply computes the pixel values of a picture, upright. A large one is resized on all processors, by r, or in Go where r is nil.
+func (s Spec) Apply(p *imageio.Picture, r Resampler) (Pixels, error) {
 	if err := s.Validate(); err != nil {
 		return Pixels{}, err
 	}
-	small, err := s.Resized(p)
+	small, err := s.Resized(p, r)
 	if err != nil {
 		return Pixels{}, err
 	}
@@ -42,25 +42,34 @@ func (s Spec) Apply(p *imageio.Picture) (Pixels, error) {
 }
 
 // Resized is the picture as Apply sees it before it computes floats: resized, cropped or padded, RGB.
-func (s Spec) Resized(p *imageio.Picture) (imageio.RGB, error) {
+func (s Spec) Resized(p *imageio.Picture, r Resampler) (imageio.RGB, error) {
 	if p.W < 1 || p.H < 1 {
 		return imageio.RGB{}, fmt.Errorf("a picture of %d x %d pixels", p.W, p.H)
 	}
-	h, w := s.targetSize(p.H, p.W)
+	srcW, srcH := p.Orientation.Size(p.W, p.H)
+	h, w := s.targetSize(srcH, srcW)
 	y, x := axis{size: h, out: h}, axis{size: w, out: w}
 	if s.Crop {
 		y, x = s.cropAxis(h, s.CropHeight), s.cropAxis(w, s.CropWidth)
 	}
 	if x.out > maxPixels/y.out {
 		return imageio.RGB{}, fmt.Errorf("a picture of %d x %d pixels would be resized to %d x %d: more than %d pixels",
-			p.W, p.H, w, h, maxPixels)
+			srcW, srcH, w, h, maxPixels)
 	}
+	z := resizer{s.Backend, s.Filter, r}
 	if s.ConvertLast {
-		return s.resizeOwnMode(p, h, w, y, x).ToRGB(), nil
+		small, err := z.resizeOwnMode(p, h, w, y, x, s.Fill)
+		if err != nil {
+			return imageio.RGB{}, err
+		}
+		return small.ToRGB(), nil
 	}
 	rgb := p.ToRGB()
-	r := resize(raster{rgb.Pix, rgb.W, rgb.H, 3}, s.Backend, s.Filter, w, h, x.window(), y.window())
-	return imageio.RGB{Pix: pad(r, x, y, s.Fill).pix, W: x.out, H: y.out}, nil
+	small, err := z.resize(rasterOf(rgb.Pix, rgb.W, rgb.H, 3), p.Orientation, w, h, x.window(), y.window())
+	if err != nil {
+		return imageio.RGB{}, err
+	}
+	return imageio.RGB{Pix: pad(small, x, y, s.Fill).pix, W: x.out, H: y.out}, nil
 }
 
 // targetSize is the size that a picture of h x w is resized to.
@@ -119,7 +128,7 @@ func (s Spec) cropAxis(size, out int) axis {
 // pad puts r at its place in a picture of x.out x y.out filled with v.
 func pad(r raster, x, y axis, v byte) raster {
 	if r.w == x.out && r.h == y.out {
-		return r
+		return r.packed()
 	}
 	out := newRaster(x.out, y.out, r.n)
 	if v != 0 {

@@ -70,7 +70,7 @@ func compareGolden(t *testing.T, spec Spec, dir, file, pictures string) {
 	shape, want := testutil.ReadNPY(t, dir+"/"+file)
 	each := len(want) / shape[0]
 	for i, name := range expected.Images {
-		got, err := spec.Apply(loadPicture(t, pictures+"/"+name))
+		got, err := spec.Apply(loadPicture(t, pictures+"/"+name), nil)
 		require.NoError(t, err)
 		require.Equal(t, shape[1:], got.Shape)
 		if spec.NaFlex() {

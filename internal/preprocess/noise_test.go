@@ -74,7 +74,7 @@ func TestGoldenNoise(t *testing.T) {
 				spec, err = spec.With(CompatHF5)
 				require.NoError(t, err, line)
 			}
-			got, err := spec.Apply(p)
+			got, err := spec.Apply(p, nil)
 			require.NoError(t, err, line)
 			if digest(floatBytes(got.Values)) != want {
 				t.Errorf("differs: %s", line)
@@ -91,7 +91,10 @@ func TestGoldenNoise(t *testing.T) {
 			spec.Backend = TorchFloat32
 		}
 		whole := func(n int) axis { return axis{size: n, out: n} }
-		if got := spec.resizeOwnMode(p, size[3], size[2], whole(size[3]), whole(size[2])); digest(got.Pix) != want {
+		z := resizer{spec.Backend, spec.Filter, nil}
+		got, err := z.resizeOwnMode(p, size[3], size[2], whole(size[3]), whole(size[2]), 0)
+		require.NoError(t, err, line)
+		if digest(got.Pix) != want {
 			t.Errorf("differs: %s", line)
 		}
 	}

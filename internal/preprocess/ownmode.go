@@ -8,25 +8,32 @@ import (
 
 // resizeOwnMode resizes and crops as Pillow's Image.resize does in the file's own mode: indices and bitmaps by their nearest
 // sample whatever was asked, colours with alpha premultiplied, 16-bit grey with 16 bits.
-func (s Spec) resizeOwnMode(p *imageio.Picture, h, w int, y, x axis) *imageio.Picture {
-	src := raster{p.Pix, p.W, p.H, len(p.Pix) / (p.W * p.H)}
-	out := &imageio.Picture{Mode: p.Mode, W: x.out, H: y.out, Palette: p.Palette}
-	filter := s.Filter
+func (z resizer) resizeOwnMode(p *imageio.Picture, h, w int, y, x axis, fill byte) (*imageio.Picture, error) {
+	src, turn := rasterOf(p.Pix, p.W, p.H, len(p.Pix)/(p.W*p.H)), p.Orientation
+	srcW, srcH := turn.Size(p.W, p.H)
+	alpha := false
 	switch {
 	case p.Mode == imageio.Bilevel || p.Mode == imageio.Palette:
-		filter = Nearest
-	case w == p.W && h == p.H || filter == Nearest: // as it is
+		z.filter = Nearest
+	case w == srcW && h == srcH || z.filter == Nearest: // as it is
 	case p.Mode == imageio.GreyAlpha || p.Mode == imageio.RGBA32:
-		r := resize(premultiply(src), s.Backend, filter, w, h, x.window(), y.window())
-		unpremultiply(r)
-		out.Pix = pad(r, x, y, s.Fill).pix
-		return out
-	case p.Mode == imageio.Grey16:
-		out.Pix = pad(resize16(src, filter, w, h, x.window(), y.window()), x, y, s.Fill).pix
-		return out
+		alpha = true
+		src = premultiply(src)
 	}
-	out.Pix = pad(resize(src, s.Backend, filter, w, h, x.window(), y.window()), x, y, s.Fill).pix
-	return out
+	var small raster
+	if p.Mode == imageio.Grey16 && z.filter != Nearest {
+		small = resize16(src.turned(turn), z.filter, w, h, x.window(), y.window())
+	} else {
+		var err error
+		if small, err = z.resize(src, turn, w, h, x.window(), y.window()); err != nil {
+			return nil, err
+		}
+	}
+	if alpha {
+		small = small.packed()
+		unpremultiply(small)
+	}
+	return &imageio.Picture{Mode: p.Mode, W: x.out, H: y.out, Pix: pad(small, x, y, fill).pix, Palette: p.Palette}, nil
 }
 
 // premultiply multiplies the colours by alpha, the last channel.
@@ -78,7 +85,7 @@ func resize16(src raster, f Filter, w, h int, x, y span) raster {
 	}
 	across := func(rows span) {
 		if w == src.w {
-			src = src.window(x, rows)
+			src = src.window(x, rows).packed()
 			return
 		}
 		t, weights := newTaps(f, src.w, w, x)

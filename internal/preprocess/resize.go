@@ -1,171 +1,123 @@
 package preprocess
 
-import (
-	"runtime"
-	"sync"
-)
+import "github.com/clipgo/clipgo/internal/imageio"
 
-// raster is a picture of n interleaved 8-bit channels.
+// raster is a picture of n interleaved 8-bit channels, or a window of one.
 type raster struct {
-	pix  []byte // [h, w, n]
-	w, h int
-	n    int
+	pix    []byte // [h, w, n], rows stride bytes apart
+	w, h   int
+	n      int
+	stride int
 }
 
-func newRaster(w, h, n int) raster { return raster{make([]byte, w*h*n), w, h, n} }
+func newRaster(w, h, n int) raster { return rasterOf(make([]byte, w*h*n), w, h, n) }
 
-func (r raster) row(y int) []byte { return r.pix[y*r.w*r.n : (y+1)*r.w*r.n] }
+func rasterOf(pix []byte, w, h, n int) raster { return raster{pix, w, h, n, w * n} }
 
-// window copies columns x and rows y.
+func (r raster) row(y int) []byte { return r.pix[y*r.stride : y*r.stride+r.w*r.n] }
+
+// window is columns x and rows y, without copying.
 func (r raster) window(x, y span) raster {
-	if x == (span{0, r.w}) && y == (span{0, r.h}) {
+	first, last := y.from*r.stride+x.from*r.n, (y.to-1)*r.stride+x.to*r.n
+	return raster{r.pix[first:last], x.len(), y.len(), r.n, r.stride}
+}
+
+// packed returns r with no bytes between its rows.
+func (r raster) packed() raster {
+	if r.stride == r.w*r.n {
 		return r
 	}
-	out := newRaster(x.len(), y.len(), r.n)
-	for i := range out.h {
-		copy(out.row(i), r.row(y.from + i)[x.from*r.n:x.to*r.n])
+	out := newRaster(r.w, r.h, r.n)
+	for y := range r.h {
+		copy(out.row(y), r.row(y))
 	}
 	return out
+}
+
+// turned returns r, stored turned, as it is to be seen.
+func (r raster) turned(o imageio.Orientation) raster {
+	r = r.packed()
+	pix, w, h := o.Turn(r.pix, r.w, r.h, r.n)
+	return rasterOf(pix, w, h, r.n)
+}
+
+// resizer resizes pictures.
+type resizer struct {
+	backend  Backend
+	filter   Filter
+	resample Resampler // nil: Resample
 }
 
 // resize brings src to w x h and returns columns x and rows y of that; nothing else is computed. Like the references it goes over
 // one axis, rounds to bytes, goes over the other, and skips an axis that keeps its size.
-func resize(src raster, b Backend, f Filter, w, h int, x, y span) raster {
+//
+// src is stored turned; w, h, x, y and what is returned are upright. A turned picture is resized as it is stored, with the weights
+// and in the order of the upright one: the sums are the same.
+func (z resizer) resize(src raster, turn imageio.Orientation, w, h int, x, y span) (raster, error) {
+	b, f := z.backend, z.filter
 	switch {
 	case f == Nearest:
-		return resizeNearest(src, b, w, h, x, y)
+		return resizeNearest(src.turned(turn), b, w, h, x, y), nil
 	case b == TorchFloat32 && f == Bilinear:
-		return resizeFloat(src, f, w, h, x, y)
+		return resizeFloat(src.turned(turn), f, w, h, x, y), nil
 	}
 	if b != Pillow && f == Lanczos {
 		f = Bicubic // what transformers does on torchvision before 0.27
 	}
-	if h == src.h {
-		return resizeAcross(src, b, f, w, x, y)
+	srcW, srcH := turn.Size(src.w, src.h)
+	across, down := newAxisKernel(b, f, srcW, w, x), newAxisKernel(b, f, srcH, h, y)
+	downFirst := b == Pillow && verticalFirst(srcW, srcH, w, h)
+	if turn.Transposed() {
+		across, down, downFirst = down, across, !downFirst
 	}
-	k := newFixedKernel(b, f, src.h, h, y)
-	if b == Pillow && verticalFirst(src.w, src.h, w, h) {
-		tall := k.resizeDown(src, 0)
-		return resizeAcross(tall, b, f, w, x, span{0, tall.h})
+	mirroredColumns, mirroredRows := turn.Mirrored()
+	if mirroredColumns {
+		across.mirror(src.w)
 	}
-	rows := k.sources()
-	return k.resizeDown(resizeAcross(src, b, f, w, x, rows), rows.from)
-}
-
-// resizeAcross makes w columns of the given rows and returns columns x of that.
-func resizeAcross(src raster, b Backend, f Filter, w int, x, rows span) raster {
-	if w == src.w {
-		return src.window(x, rows)
+	if mirroredRows {
+		down.mirror(src.h)
 	}
-	out := newRaster(x.len(), rows.len(), src.n)
-	k := newFixedKernel(b, f, src.w, w, x)
-	parallel(out.h, out.h*out.w*src.n*k.size, func(from, to int) {
-		for i := from; i < to; i++ {
-			k.across(out.row(i), src.row(rows.from+i), src.n)
+	out, err := src.window(across.inputs, down.inputs), error(nil)
+	for i := range 2 {
+		if downFirst == (i == 0) {
+			out, err = z.pass(out, down.kernel, true)
+		} else {
+			out, err = z.pass(out, across.kernel, false)
 		}
-	})
-	return out
+		if err != nil {
+			return raster{}, err
+		}
+	}
+	return out.turned(turn), nil
 }
 
-// resizeDown makes the kernel's rows of src, whose first one is row `first` of the picture that the kernel counts in.
-func (k *fixedKernel) resizeDown(src raster, first int) raster {
-	out := newRaster(src.w, len(k.start), src.n)
-	parallel(out.h, len(out.pix)*k.size, func(from, to int) {
-		k.down(out, src, span{from, to}, first)
-	})
-	return out
+// axisKernel makes a window of one axis.
+type axisKernel struct {
+	inputs span         // what of the axis is used
+	kernel *fixedKernel // counts from inputs.from; nil: the inputs are the outputs
+}
+
+func newAxisKernel(b Backend, f Filter, in, full int, out span) axisKernel {
+	if in == full {
+		return axisKernel{inputs: out}
+	}
+	k := newFixedKernel(b, f, in, full, out)
+	inputs := k.sources()
+	k.move(-inputs.from)
+	return axisKernel{inputs, k}
+}
+
+// mirror turns an axis of `in` inputs around.
+func (a *axisKernel) mirror(in int) {
+	a.inputs = span{in - a.inputs.to, in - a.inputs.from}
+	if a.kernel != nil {
+		a.kernel.mirror(a.inputs.len())
+	}
 }
 
 // verticalFirst reports whether Pillow (since 13) begins with the rows: where the height shrinks by more than twice what the width
 // shrinks.
 func verticalFirst(srcW, srcH, w, h int) bool { return h < srcH && srcH-h > 2*(srcW-w) }
-
-// parallel splits n rows over as many goroutines as the process may run at once if the work, in products, is worth it.
-func parallel(n, work int, f func(from, to int)) {
-	const grain = 1 << 19 // about half a millisecond
-	threads := min(runtime.GOMAXPROCS(0), work/grain, n)
-	if threads <= 1 {
-		f(0, n)
-		return
-	}
-	var wg sync.WaitGroup
-	for i := range threads {
-		wg.Go(func() { f(n*i/threads, n*(i+1)/threads) })
-	}
-	wg.Wait()
-}
-
-// across resizes one row of n channels.
-func (k *fixedKernel) across(dst, src []byte, n int) {
-	if n == 3 {
-		k.acrossRGB(dst, src)
-		return
-	}
-	half := int32(1) << (k.shift - 1)
-	for i, from := range k.start {
-		weights := k.weights[i*k.size : i*k.size+k.count[i]]
-		for c := range n {
-			sum := half
-			for j, w := range weights {
-				sum += w * int32(src[(from+j)*n+c])
-			}
-			dst[i*n+c] = clip8(sum >> k.shift)
-		}
-	}
-}
-
-func (k *fixedKernel) acrossRGB(dst, src []byte) {
-	half := int32(1) << (k.shift - 1)
-	shift := k.shift & 31
-	for i, from := range k.start {
-		weights := k.weights[i*k.size : i*k.size+k.count[i]]
-		s := src[3*from : 3*(from+len(weights))]
-		r, g, b := half, half, half
-		for _, w := range weights {
-			if len(s) < 3 {
-				break // never: it spares three bounds checks
-			}
-			r += w * int32(s[0])
-			g += w * int32(s[1])
-			b += w * int32(s[2])
-			s = s[3:]
-		}
-		d := dst[3*i : 3*i+3 : 3*i+3]
-		d[0], d[1], d[2] = clip8(r>>shift), clip8(g>>shift), clip8(b>>shift)
-	}
-}
-
-// down makes the given rows of dst.
-func (k *fixedKernel) down(dst, src raster, rows span, first int) {
-	half := int32(1) << (k.shift - 1)
-	shift := k.shift & 31
-	sums := make([]int32, dst.w*dst.n)
-	for i := rows.from; i < rows.to; i++ {
-		for c := range sums {
-			sums[c] = half
-		}
-		for j, w := range k.weights[i*k.size : i*k.size+k.count[i]] {
-			row := src.row(k.start[i] - first + j)[:len(sums)]
-			for c, v := range row {
-				sums[c] += w * int32(v)
-			}
-		}
-		out := dst.row(i)[:len(sums)]
-		for c, v := range sums {
-			out[c] = clip8(v >> shift)
-		}
-	}
-}
-
-func clip8(v int32) byte {
-	if uint32(v) > 255 {
-		if v < 0 {
-			return 0
-		}
-		return 255
-	}
-	return byte(v)
-}
 
 // resizeNearest picks the sample under each output's centre (Pillow, whose running sum in double precision is part of the result)
 // or under its corner (torchvision).

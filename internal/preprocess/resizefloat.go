@@ -19,7 +19,7 @@ func resizeFloat(src raster, f Filter, w, h int, x, y span) raster {
 		across = newFloatKernel(f, src.w, w, x)
 		work *= across.size
 	}
-	parallel(rows.len(), work, func(from, to int) {
+	_ = parallel(rows.len(), work>>19, func(from, to int) error {
 		for i := from; i < to; i++ {
 			dst, row := wide[i*width:(i+1)*width], src.row(rows.from+i)
 			if across != nil {
@@ -30,6 +30,7 @@ func resizeFloat(src raster, f Filter, w, h int, x, y span) raster {
 				dst[c] = float32(row[x.from*src.n+c])
 			}
 		}
+		return nil
 	})
 	out := newRaster(x.len(), y.len(), src.n)
 	sums := make([]float32, width)

@@ -1,6 +1,7 @@
 package preprocess
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -240,13 +241,13 @@ func TestExtremeProportions(t *testing.T) {
 		for _, c := range []Compat{CompatHF, CompatHF5, CompatOpenCLIP} {
 			s, err := spec.With(c)
 			require.NoError(t, err)
-			p, err := s.Apply(noise(imageio.RGB24, size[0], size[1]))
+			p, err := s.Apply(noise(imageio.RGB24, size[0], size[1]), nil)
 			require.NoError(t, err)
 			require.Len(t, p.Values, 3*224*224)
 		}
 	}
 	spec.Crop = false
-	_, err := spec.Apply(noise(imageio.RGB24, 60000, 1))
+	_, err := spec.Apply(noise(imageio.RGB24, 60000, 1), nil)
 	require.ErrorContains(t, err, "more than")
 }
 
@@ -261,7 +262,7 @@ func TestConstantStaysConstant(t *testing.T) {
 			for i := range src.pix {
 				src.pix[i] = 201
 			}
-			out := resize(src, b, f, 13, 47, span{0, 13}, span{0, 47})
+			out := must(resizer{b, f, nil}.resize(src, 0, 13, 47, span{0, 13}, span{0, 47}))
 			for _, v := range out.pix {
 				require.EqualValues(t, 201, v, "%s %s", b, f)
 			}
@@ -272,14 +273,15 @@ func TestConstantStaysConstant(t *testing.T) {
 // A window of a resize is that part of the whole.
 func TestWindowEqualsWhole(t *testing.T) {
 	p := noise(imageio.RGB24, 53, 71)
-	src := raster{p.Pix, p.W, p.H, 3}
+	src := rasterOf(p.Pix, p.W, p.H, 3)
 	for _, b := range []Backend{Pillow, TorchInt16, TorchFloat32} {
 		for _, f := range []Filter{Nearest, Bilinear, Bicubic} {
 			for _, size := range [][2]int{{20, 31}, {90, 80}, {53, 30}, {20, 71}, {50, 9}} {
 				w, h := size[0], size[1]
-				whole := resize(src, b, f, w, h, span{0, w}, span{0, h})
+				z := resizer{b, f, nil}
+				whole := must(z.resize(src, 0, w, h, span{0, w}, span{0, h}))
 				x, y := span{w / 4, w - 2}, span{h / 3, h - 1}
-				require.Equal(t, whole.window(x, y).pix, resize(src, b, f, w, h, x, y).pix, "%s %s %v", b, f, size)
+				require.Equal(t, whole.window(x, y).packed().pix, must(z.resize(src, 0, w, h, x, y)).packed().pix, "%s %s %v", b, f, size)
 			}
 		}
 	}
@@ -288,17 +290,16 @@ func TestWindowEqualsWhole(t *testing.T) {
 // Large pictures are split over goroutines; the result does not know.
 func TestParallelEqualsSerial(t *testing.T) {
 	p := noise(imageio.RGB24, 1200, 900)
-	src := raster{p.Pix, p.W, p.H, 3}
-	got := resize(src, Pillow, Bicubic, 700, 500, span{0, 700}, span{0, 500})
-	want := newRaster(700, 900, 3)
-	k := newFixedKernel(Pillow, Bicubic, 1200, 700, span{0, 700})
-	for y := range 900 {
-		k.across(want.row(y), src.row(y), 3)
+	src := rasterOf(p.Pix, p.W, p.H, 3)
+	got := must(resizer{Pillow, Bicubic, nil}.resize(src, 0, 700, 500, span{0, 700}, span{0, 500}))
+	serial := func(p *Pass) error {
+		if p.Down && p.Outputs < 500 || !p.Down && p.Height < 900 {
+			return errors.New("split")
+		}
+		return Resample(p)
 	}
-	k = newFixedKernel(Pillow, Bicubic, 900, 500, span{0, 500})
-	out := newRaster(700, 500, 3)
-	k.down(out, want, span{0, 500}, 0)
-	require.Equal(t, out.pix, got.pix)
+	want := must(resizer{Pillow, Bicubic, serial}.resize(src, 0, 700, 500, span{0, 700}, span{0, 500}))
+	require.Equal(t, want.pix, got.pix)
 }
 
 func TestFilterNamesAreKnown(t *testing.T) {
@@ -334,7 +335,7 @@ func FuzzParse(f *testing.F) {
 			if h, w := s.OutputSize(); h*w > 1<<16 || s.Height*s.Width > 1<<16 || s.MaxPatches*s.Patch*s.Patch > 1<<16 {
 				continue // slow, not wrong
 			}
-			p, err := s.Apply(picture)
+			p, err := s.Apply(picture, nil)
 			require.NoError(t, err)
 			n := 1
 			for _, d := range p.Shape {
@@ -364,18 +365,18 @@ func BenchmarkApply(b *testing.B) {
 		b.Run(name+"/resize", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				_, err := spec.Resized(p)
+				_, err := spec.Resized(p, nil)
 				require.NoError(b, err)
 			}
 		})
-		small, err := spec.Resized(p)
+		small, err := spec.Resized(p, nil)
 		require.NoError(b, err)
 		exact := spec
 		exact.Resize = NoResize
 		b.Run(name+"/normalize", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				_, err := exact.Apply(small.Picture())
+				_, err := exact.Apply(small.Picture(), nil)
 				require.NoError(b, err)
 			}
 		})

@@ -1,0 +1,121 @@
+/* simd_pixel.h: bytes of pictures as vectors of integers. Goes with simd_int.h.
+ *
+ *   vi_set1       n in every lane
+ *   vi_mla        sum + a * b, modulo 2^32
+ *   vi_sar        a >> bits, the sign kept
+ *   vi_load_u8    VF_WIDTH bytes
+ *   vi_store_u8   VF_WIDTH bytes, clipped to 0..255
+ *
+ * Where VF_WIDTH >= 4, PIXEL_ROWS rows of a picture are side by side in a vector:
+ *
+ *   vx            16 bytes of each row
+ *   vx_load       those from rows[r] + at on
+ *   vx_order      16 indices into them, the same for each row; 0x80 stands for a zero
+ *   vx_pick       the bytes that an order names, as 4 int32 of each row
+ *   vx_store      the 4 int32 of row r, clipped to bytes, to rows[r] + at; the first n of them only
+ */
+#ifndef CLIPGO_SIMD_PIXEL_H
+#define CLIPGO_SIMD_PIXEL_H
+
+#include "simd_int.h"
+
+#define PIXEL_ROWS (VF_WIDTH / 4)
+
+#if CLIPGO_SIMD_AVX512
+
+typedef __m512i vx;
+static inline vi vi_set1(int32_t n) { return _mm512_set1_epi32(n); }
+static inline vi vi_mla(vi sum, vi a, vi b) { return _mm512_add_epi32(sum, _mm512_mullo_epi32(a, b)); }
+static inline vi vi_sar(vi a, uint32_t bits) { return _mm512_sra_epi32(a, _mm_cvtsi32_si128((int)bits)); }
+static inline vi vi_load_u8(const uint8_t *p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+static inline __m128i vi_clip(vi a) { return _mm512_cvtusepi32_epi8(_mm512_max_epi32(a, _mm512_setzero_si512())); }
+static inline void vi_store_u8(uint8_t *p, vi a) { _mm_storeu_si128((__m128i *)(void *)p, vi_clip(a)); }
+static inline __m128i vx_load_row(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
+static inline vx vx_load(const uint8_t *const *rows, size_t at) {
+    __m256i low =
+        _mm256_inserti128_si256(_mm256_castsi128_si256(vx_load_row(rows[0] + at)), vx_load_row(rows[1] + at), 1);
+    __m256i high =
+        _mm256_inserti128_si256(_mm256_castsi128_si256(vx_load_row(rows[2] + at)), vx_load_row(rows[3] + at), 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+static inline vx vx_order(const uint8_t *indices) { return _mm512_broadcast_i32x4(vx_load_row(indices)); }
+static inline vi vx_pick(vx x, vx order) { return _mm512_shuffle_epi8(x, order); }
+static inline void vx_store(uint8_t *const *rows, size_t at, vi a, size_t n) {
+    uint8_t bytes[16];
+    _mm_storeu_si128((__m128i *)(void *)bytes, vi_clip(a));
+    for (size_t r = 0; r < 4; r++) memcpy(rows[r] + at, bytes + 4 * r, n);
+}
+
+#elif CLIPGO_SIMD_AVX2
+
+typedef __m256i vx;
+static inline vi vi_set1(int32_t n) { return _mm256_set1_epi32(n); }
+static inline vi vi_mla(vi sum, vi a, vi b) { return _mm256_add_epi32(sum, _mm256_mullo_epi32(a, b)); }
+static inline vi vi_sar(vi a, uint32_t bits) { return _mm256_sra_epi32(a, _mm_cvtsi32_si128((int)bits)); }
+static inline vi vi_load_u8(const uint8_t *p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
+/* The four bytes of each half in its first 32 bits. */
+static inline __m256i vi_clip(vi a) {
+    __m256i words = _mm256_packs_epi32(a, a);
+    return _mm256_packus_epi16(words, words);
+}
+static inline void vi_store_u8(uint8_t *p, vi a) {
+    __m256i bytes = vi_clip(a);
+    __m128i both = _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
+    _mm_storel_epi64((__m128i *)(void *)p, both);
+}
+static inline __m128i vx_load_row(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
+static inline vx vx_load(const uint8_t *const *rows, size_t at) {
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(vx_load_row(rows[0] + at)), vx_load_row(rows[1] + at), 1);
+}
+static inline vx vx_order(const uint8_t *indices) { return _mm256_broadcastsi128_si256(vx_load_row(indices)); }
+static inline vi vx_pick(vx x, vx order) { return _mm256_shuffle_epi8(x, order); }
+static inline void vx_store(uint8_t *const *rows, size_t at, vi a, size_t n) {
+    __m256i bytes = vi_clip(a);
+    int32_t first = _mm256_cvtsi256_si32(bytes), second = _mm_cvtsi128_si32(_mm256_extracti128_si256(bytes, 1));
+    memcpy(rows[0] + at, &first, n);
+    memcpy(rows[1] + at, &second, n);
+}
+
+#elif CLIPGO_SIMD_NEON
+
+typedef uint8x16_t vx;
+static inline vi vi_set1(int32_t n) { return vdupq_n_s32(n); }
+static inline vi vi_mla(vi sum, vi a, vi b) { return vmlaq_s32(sum, a, b); }
+static inline vi vi_sar(vi a, uint32_t bits) { return vshlq_s32(a, vdupq_n_s32(-(int32_t)bits)); }
+static inline vi vi_load_u8(const uint8_t *p) {
+    uint32_t four;
+    memcpy(&four, p, 4);
+    uint16x8_t words = vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four)));
+    return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(words)));
+}
+static inline uint32_t vi_clip(vi a) {
+    uint16x4_t words = vqmovun_s32(a);
+    return vget_lane_u32(vreinterpret_u32_u8(vqmovn_u16(vcombine_u16(words, words))), 0);
+}
+static inline void vi_store_u8(uint8_t *p, vi a) {
+    uint32_t four = vi_clip(a);
+    memcpy(p, &four, 4);
+}
+static inline vx vx_load(const uint8_t *const *rows, size_t at) { return vld1q_u8(rows[0] + at); }
+static inline vx vx_order(const uint8_t *indices) { return vld1q_u8(indices); }
+static inline vi vx_pick(vx x, vx order) { return vreinterpretq_s32_u8(vqtbl1q_u8(x, order)); }
+static inline void vx_store(uint8_t *const *rows, size_t at, vi a, size_t n) {
+    uint32_t four = vi_clip(a);
+    memcpy(rows[0] + at, &four, n);
+}
+
+#else
+
+static inline vi vi_set1(int32_t n) { return n; }
+static inline vi vi_mla(vi sum, vi a, vi b) { return (vi)((uint32_t)sum + (uint32_t)a * (uint32_t)b); }
+static inline vi vi_sar(vi a, uint32_t bits) { return a >> bits; }
+static inline vi vi_load_u8(const uint8_t *p) { return *p; }
+static inline void vi_store_u8(uint8_t *p, vi a) { *p = (uint8_t)(a < 0 ? 0 : a > 255 ? 255 : a); }
+
+#endif
+
+#endif

@@ -1,0 +1,165 @@
+/* One pass of a resize, on every instruction set, against a plain loop: sizes that leave tails, every number of
+ * channels, rows with bytes between them, weights of both signs up to the largest; and what the call must refuse. */
+#include "dispatch.h"
+#include "test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t seed = 7;
+
+/* Records of random weights whose absolute values add up to less than 2 << shift, zeros behind. */
+static int32_t *make_kernel(uint32_t outputs, uint32_t inputs, uint32_t most, uint32_t shift, uint32_t *taps) {
+    *taps = (most + 3) / 4 * 4;
+    int32_t *kernel = calloc((size_t)outputs * (2 + *taps), sizeof *kernel);
+    for (uint32_t i = 0; i < outputs; i++) {
+        int32_t *record = kernel + (size_t)i * (2 + *taps);
+        uint32_t count = random_below(&seed, (most < inputs ? most : inputs) + 1);
+        record[0] = (int32_t)random_below(&seed, inputs - count + 1);
+        record[1] = (int32_t)count;
+        int32_t largest = (int32_t)((2u << shift) / (count + 1));
+        for (uint32_t j = 0; j < count; j++) record[2 + j] = (int32_t)(random_float(&seed) * (float)largest);
+    }
+    return kernel;
+}
+
+static uint8_t plain_sample(const clipgo_resample_args *a, const uint8_t *src, const int32_t *record, size_t at,
+                            size_t step) {
+    int64_t sum = (int64_t)1 << (a->shift - 1);
+    for (int32_t j = 0; j < record[1]; j++) sum += (int64_t)record[2 + j] * src[at + (size_t)(record[0] + j) * step];
+    sum >>= a->shift;
+    return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
+}
+
+static void plain_pass(const clipgo_resample_args *a, const uint8_t *src, const int32_t *kernel, uint8_t *dst) {
+    uint32_t n = a->channels, rows = a->axis == CLIPGO_DOWN ? a->outputs : a->src_height;
+    uint32_t columns = a->axis == CLIPGO_DOWN ? a->src_width : a->outputs;
+    for (uint32_t y = 0; y < rows; y++)
+        for (uint32_t x = 0; x < columns; x++)
+            for (uint32_t c = 0; c < n; c++) {
+                size_t record = (size_t)(a->axis == CLIPGO_DOWN ? y : x) * (2 + a->taps);
+                size_t at = a->axis == CLIPGO_DOWN ? (size_t)x * n + c : y * a->src_stride + c;
+                dst[y * a->dst_stride + (size_t)x * n + c] =
+                    plain_sample(a, src, kernel + record, at, a->axis == CLIPGO_DOWN ? a->src_stride : n);
+            }
+}
+
+static void test_pass(clipgo_device *device, const char *isa, uint32_t axis, uint32_t channels, uint32_t width,
+                      uint32_t height, uint32_t outputs, uint32_t most) {
+    static const uint32_t shifts[] = {22, 15, 1};
+    uint32_t inputs = axis == CLIPGO_DOWN ? height : width;
+    clipgo_resample_args a = {.size = sizeof a,
+                              .axis = axis,
+                              .channels = channels,
+                              .shift = shifts[random_below(&seed, 3)],
+                              .src_width = width,
+                              .src_height = height,
+                              .outputs = outputs};
+    int32_t *kernel = make_kernel(outputs, inputs, most, a.shift, &a.taps);
+    uint64_t dst_width = (uint64_t)(axis == CLIPGO_DOWN ? width : outputs) * channels;
+    a.src_stride = width * channels + random_below(&seed, 5);
+    a.dst_stride = dst_width + random_below(&seed, 5);
+    /* Not a byte more than the call is told of, so that a sanitizer sees one that is touched. */
+    uint64_t src_bytes = (height - 1) * a.src_stride + width * channels;
+    uint64_t dst_bytes = ((axis == CLIPGO_DOWN ? outputs : height) - 1) * a.dst_stride + dst_width;
+    uint8_t *src = malloc(src_bytes), *dst = malloc(dst_bytes), *want = malloc(dst_bytes);
+    for (uint64_t i = 0; i < src_bytes; i++) src[i] = (uint8_t)(random_bits(&seed) | (0 - (random_bits(&seed) & 1)));
+    memset(dst, 0x5a, dst_bytes);
+    memset(want, 0x5a, dst_bytes); /* bytes between rows stay as they are */
+    plain_pass(&a, src, kernel, want);
+    clipgo_error err = {.size = sizeof err};
+    int32_t status = clipgo_resample(device, &a, src, src_bytes, kernel, dst, dst_bytes, &err);
+    CHECK(status == CLIPGO_OK, "%s: %s", isa, err.message);
+    CHECK(memcmp(dst, want, dst_bytes) == 0, "%s: axis %u, %u channels, %u x %u to %u, %u taps, shift %u", isa, axis,
+          channels, width, height, outputs, a.taps, a.shift);
+    free(kernel);
+    free(src);
+    free(dst);
+    free(want);
+}
+
+static void test_isa(clipgo_device *device, const char *isa) {
+    for (uint32_t axis = 0; axis < 2; axis++)
+        for (uint32_t channels = 1; channels <= 4; channels++) {
+            for (uint32_t side = 1; side < 40; side++)
+                test_pass(device, isa, axis, channels, side, 1 + random_below(&seed, 40), 1 + random_below(&seed, 30),
+                          random_below(&seed, 12));
+            test_pass(device, isa, axis, channels, 700, 300, 33, 90);
+        }
+}
+
+static void test_refusals(clipgo_device *device) {
+    uint8_t src[64] = {0}, dst[64];
+    int32_t kernel[12] = {0, 2, 1, 1, 0, 0, 2, 2, 1, 1, 0, 0};
+    const clipgo_resample_args right = {.size = sizeof right,
+                                        .channels = 3,
+                                        .shift = 1,
+                                        .src_width = 4,
+                                        .src_height = 2,
+                                        .outputs = 2,
+                                        .taps = 4,
+                                        .src_stride = 12,
+                                        .dst_stride = 6};
+    clipgo_error err = {.size = sizeof err};
+    clipgo_resample_args a = right;
+    CHECK(clipgo_resample(device, &a, src, 24, kernel, dst, 12, &err) == CLIPGO_OK, "%s", err.message);
+#define REFUSED(change)                                                                                           \
+    do {                                                                                                          \
+        a = right;                                                                                                \
+        change;                                                                                                   \
+        err.message[0] = '\0';                                                                                    \
+        CHECK(clipgo_resample(device, &a, src, src_bytes, kernel, dst, dst_bytes, &err) == CLIPGO_ERR_ARGUMENT && \
+                  err.message[0] != '\0',                                                                         \
+              #change);                                                                                           \
+        src_bytes = 24, dst_bytes = 12;                                                                           \
+    } while (0)
+    uint64_t src_bytes = 24, dst_bytes = 12;
+    REFUSED(a.size = 4);
+    REFUSED(a.axis = 2);
+    REFUSED(a.channels = 0);
+    REFUSED(a.channels = 5);
+    REFUSED(a.shift = 0);
+    REFUSED(a.shift = 23);
+    REFUSED(a.taps = 3);
+    REFUSED(a.taps = UINT32_MAX - 3);
+    REFUSED(a.outputs = 0);
+    REFUSED(a.src_width = 0);
+    REFUSED(a.src_height = UINT32_MAX);
+    REFUSED(a.src_stride = 11);
+    REFUSED(a.src_stride = UINT64_MAX);
+    REFUSED(a.dst_stride = 5);
+    REFUSED(a.dst_stride = UINT64_MAX - 3);
+    REFUSED(src_bytes = 23);
+    REFUSED(src_bytes = 0);
+    REFUSED(dst_bytes = 11);
+    REFUSED(dst_bytes = UINT64_MAX);
+    REFUSED(kernel[0] = -1);
+    kernel[0] = 0;
+    REFUSED(kernel[7] = 3); /* inputs 2 to 5 of 4 */
+    REFUSED(kernel[7] = 5); /* more than the taps */
+    REFUSED(kernel[7] = -1);
+    kernel[7] = 2;
+#undef REFUSED
+    a = right;
+    CHECK(clipgo_resample(device, &a, src, 24, kernel, src + 20, 12, &err) == CLIPGO_ERR_ARGUMENT, "overlap");
+    CHECK(clipgo_resample(NULL, &a, src, 24, kernel, dst, 12, &err) == CLIPGO_ERR_ARGUMENT, "no device");
+    CHECK(clipgo_resample(device, NULL, src, 24, kernel, dst, 12, &err) == CLIPGO_ERR_ARGUMENT, "no args");
+    CHECK(clipgo_resample(device, &a, NULL, 24, kernel, dst, 12, &err) == CLIPGO_ERR_ARGUMENT, "no source");
+    CHECK(clipgo_resample(device, &a, src, 24, NULL, dst, 12, &err) == CLIPGO_ERR_ARGUMENT, "no kernel");
+    CHECK(clipgo_resample(device, &a, src, 24, kernel, NULL, 12, NULL) == CLIPGO_ERR_ARGUMENT, "no result");
+}
+
+int main(void) {
+    const clipgo_kernels *isa;
+    for (uint32_t i = 0; (isa = dispatch_nth(i)) != NULL; i++) {
+        clipgo_device_options options = {.size = sizeof options, .threads = 1};
+        snprintf(options.isa, sizeof options.isa, "%s", isa->isa);
+        clipgo_device *device;
+        clipgo_error err = {.size = sizeof err};
+        CHECK(clipgo_device_create(&options, &device, &err) == CLIPGO_OK, "%s", err.message);
+        test_isa(device, isa->isa);
+        test_refusals(device);
+        clipgo_device_free(device);
+    }
+    return test_result();
+}
