@@ -55,6 +55,26 @@ static inline simde__m512i clipgo_cvtepu16_epi32(__m256i a) {
     for (int i = 0; i < 16; i++) to[i] = from[i];
     return simde_mm512_loadu_si512(to);
 }
+static inline simde__m512i clipgo_cvtepu8_epi32(__m128i a) {
+    uint8_t from[16];
+    uint32_t to[16];
+    memcpy(from, &a, 16);
+    for (int i = 0; i < 16; i++) to[i] = from[i];
+    return simde_mm512_loadu_si512(to);
+}
+static inline __m128i clipgo_cvtusepi32_epi8(simde__m512i a) {
+    uint32_t from[16];
+    uint8_t to[16];
+    memcpy(from, &a, 64);
+    for (int i = 0; i < 16; i++) to[i] = (uint8_t)(from[i] < 255 ? from[i] : 255);
+    return _mm_loadu_si128((const __m128i *)(const void *)to);
+}
+static inline simde__m512i clipgo_sra_epi32(simde__m512i a, __m128i bits) {
+    int32_t x[16];
+    memcpy(x, &a, 64);
+    for (int i = 0; i < 16; i++) x[i] >>= _mm_cvtsi128_si32(bits);
+    return simde_mm512_loadu_si512(x);
+}
 static inline simde__m512 clipgo_cvtph_ps(__m256i a) {
     float to[16];
     _mm256_storeu_ps(to, _mm256_cvtph_ps(_mm256_castsi256_si128(a)));
@@ -92,6 +112,9 @@ static inline float clipgo_reduce_max_ps(simde__m512 a) {
 #define _mm512_cvtepi32_ps(a) clipgo_cvtepi32_ps(a)
 #define _mm512_cvtps_epi32(a) clipgo_cvtps_epi32(a)
 #define _mm512_cvtepu16_epi32(a) clipgo_cvtepu16_epi32(a)
+#define _mm512_cvtepu8_epi32(a) clipgo_cvtepu8_epi32(a)
+#define _mm512_cvtusepi32_epi8(a) clipgo_cvtusepi32_epi8(a)
+#define _mm512_sra_epi32(a, bits) clipgo_sra_epi32(a, bits)
 #define _mm512_cvtph_ps(a) clipgo_cvtph_ps(a)
 #define _mm512_maskz_loadu_ps(mask, p) clipgo_maskz_loadu_ps(mask, p)
 #define _mm512_mask_storeu_ps(p, mask, a) clipgo_mask_storeu_ps(p, mask, a)
