@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/clipgo/clipgo/internal/arch"
@@ -165,7 +166,7 @@ func split(out []float32, n int) [][]float32 {
 type textRow struct {
 	at     int     // place among the texts asked for
 	ids    []int32 // as many as are computed
-	places []int32 // the ids' positions, nil where they count from 0
+	places []int32 // the ids' rows of the position embeddings, nil where they count from 0
 	index  int32   // the row that is pooled
 	length int32   // the rows that count
 }
@@ -207,7 +208,20 @@ func (m *Model) forwardTokens(ctx context.Context, ids, mask [][]int32) ([][]flo
 }
 
 func runTexts(ctx context.Context, tower *engine.Runner, rows []textRow, all [][]float32) error {
-	width := len(rows[0].ids) // the longest
+	width, inputs := textInputs(rows)
+	out, err := tower.Run(ctx, len(rows), width, inputs...)
+	if err != nil {
+		return err
+	}
+	for i, e := range split(out[0], len(rows)) {
+		all[rows[i].at] = e
+	}
+	return nil
+}
+
+// textInputs are the inputs of the text tower for texts of which the first is the longest, and its length.
+func textInputs(rows []textRow) (width int, inputs []engine.Input) {
+	width = len(rows[0].ids)
 	ids, places := make([]int32, 0, len(rows)*width), make([]int32, 0, len(rows)*width)
 	index, lengths := make([]int32, len(rows)), make([]int32, len(rows))
 	for i, r := range rows {
@@ -220,101 +234,130 @@ func runTexts(ctx context.Context, tower *engine.Runner, rows []textRow, all [][
 		}
 		index[i], lengths[i] = r.index, r.length
 	}
-	out, err := tower.Run(ctx, len(rows), width,
-		engine.Input{Name: arch.InputIDs, I32: ids},
-		engine.Input{Name: arch.InputPlaces, I32: places},
-		engine.Input{Name: arch.InputIndex, I32: index},
-		engine.Input{Name: arch.InputLengths, I32: lengths})
-	if err != nil {
-		return err
+	return width, []engine.Input{
+		{Name: arch.InputIDs, I32: ids},
+		{Name: arch.InputPlaces, I32: places},
+		{Name: arch.InputIndex, I32: index},
+		{Name: arch.InputLengths, I32: lengths},
 	}
-	for i, e := range split(out[0], len(rows)) {
-		all[rows[i].at] = e
-	}
-	return nil
 }
 
-var errEmptyRow = errors.New("no tokens: the model has no start and end token, so an empty text has no embedding")
-
-// newTextRow finds the pooled row and drops what comes after the last row that counts.
+// newTextRow finds the pooled row and leaves out those that can't change it.
 func newTextRow(t *arch.Text, at int, ids, mask []int32) (textRow, error) {
-	r := textRow{at: at, ids: ids, length: int32(len(ids))}
+	r := textRow{at: at}
 	if len(ids) > t.MaxTokens() {
 		return r, fmt.Errorf("%d tokens, expected at most %d", len(ids), t.MaxTokens())
+	}
+	if mask != nil && len(mask) != len(ids) {
+		return r, fmt.Errorf("an attention mask of %d for %d tokens", len(mask), len(ids))
 	}
 	if t.Skip > 0 {
 		if len(ids) <= t.Skip {
 			return r, fmt.Errorf("%d tokens, expected more than the %d that stand for the queries of the picture", len(ids), t.Skip)
 		}
 		ids, mask = ids[t.Skip:], mask[min(t.Skip, len(mask)):]
-		r.ids, r.length = ids, int32(len(ids))
 	}
-	if t.Masked && mask != nil {
-		if len(mask) != len(ids) {
-			return r, fmt.Errorf("an attention mask of %d for %d tokens", len(mask), len(ids))
-		}
-		r.length = 0
-		for i, v := range mask {
-			if v != 0 && int(r.length) != i {
-				return r, errors.New("the attention mask has a hole or starts with padding; pad on the right")
-			}
-			if v != 0 {
-				r.length++
-			}
-		}
+	if t.Pooling == arch.PoolAppended {
+		ids, mask = withClassToken(t, ids)
 	}
-	switch t.Pooling {
-	case arch.PoolAppended:
-		return withClassToken(t, r), nil
-	case arch.PoolEOS:
-		for i, id := range ids {
-			if id == t.EOS {
-				r.index = int32(i)
-				break
-			}
-		}
-	case arch.PoolArgmax:
-		for i, id := range ids {
-			if id > ids[r.index] {
-				r.index = int32(i)
-			}
-		}
-	}
-	if t.Causal && (t.Pooling == arch.PoolEOS || t.Pooling == arch.PoolArgmax) {
-		r.length = min(r.index+1, int32(len(ids)))
-	}
-	if len(ids) == 0 || r.length == 0 {
+	if len(ids) == 0 {
 		return r, errEmptyRow
 	}
-	if t.Masked || t.Causal && t.Pooling != arch.PoolLast {
-		r.ids = ids[:r.length]
+	pooled := pooledRow(t, ids)
+	if t.Placed() {
+		r.keepSeen(ids, mask, positions(t, ids), pooled, t.Causal)
+		if r.length == 0 {
+			return r, errNothingSeen
+		}
+		return r, nil
+	}
+	r.ids, r.index, r.length = ids, int32(pooled), int32(len(ids))
+	if t.Causal && t.Pooling != arch.PoolLast {
+		r.ids, r.length = ids[:pooled+1], int32(pooled+1)
+		if slices.Contains(mask[:min(pooled, len(mask))], 0) {
+			return r, errors.New("the attention mask hides tokens before the one that is pooled; pad on the right")
+		}
 	}
 	return r, nil
 }
 
-// withClassToken puts CoCa's class token behind a text padded to the context. As open_clip has it, the mask of padding is one
-// place late: the position after a padding id is hidden, the class token's own too, and so the first padding id of a text
-// is seen. Hidden positions are left out; the others keep their places.
-func withClassToken(t *arch.Text, r textRow) textRow {
-	id := func(at int) int32 {
-		if at < len(r.ids) {
-			return r.ids[at]
+var (
+	errEmptyRow    = errors.New("no tokens: the model has no start and end token, so an empty text has no embedding")
+	errNothingSeen = errors.New("the attention mask hides every token that the embedding is made of")
+)
+
+// pooledRow returns the row that becomes the embedding, of a mean the last.
+func pooledRow(t *arch.Text, ids []int32) int {
+	pooled := 0
+	switch t.Pooling {
+	case arch.PoolLast, arch.PoolMean, arch.PoolAppended:
+		pooled = len(ids) - 1
+	case arch.PoolEOS:
+		pooled = max(0, slices.Index(ids, t.EOS))
+	case arch.PoolArgmax:
+		for i, id := range ids {
+			if id > ids[pooled] {
+				pooled = i
+			}
 		}
-		return t.Pad
 	}
-	out := textRow{at: r.at}
-	for i := range t.Context {
-		if i == 0 || id(i-1) != t.Pad {
-			out.ids = append(out.ids, id(i))
-			out.places = append(out.places, int32(i))
+	return pooled
+}
+
+// positions returns the row of the position embeddings that each id gets.
+func positions(t *arch.Text, ids []int32) []int32 {
+	places, words := make([]int32, len(ids)), int32(0)
+	for i, id := range ids {
+		switch {
+		case !t.CountWords:
+			places[i] = int32(i)
+		case id != t.Pad:
+			words++
+			places[i] = words
 		}
 	}
-	out.index = int32(len(out.ids))
-	out.ids = append(out.ids, int32(t.Vocab-1))
-	out.places = append(out.places, int32(t.Context))
-	out.length = out.index
-	if id(t.Context-1) != t.Pad {
-		out.length++
+	return places
+}
+
+// keepSeen leaves out the ids that the mask hides, and in a causal tower those after the pooled one; the others keep their
+// places. A pooled row that is hidden itself comes last, behind the r.length rows that are seen. Without a mask all are.
+func (r *textRow) keepSeen(ids, mask, places []int32, pooled int, causal bool) {
+	hidden := func(i int) bool { return mask != nil && mask[i] == 0 }
+	keep := func(i int) {
+		if i == pooled {
+			r.index = int32(len(r.ids))
+		}
+		r.ids, r.places = append(r.ids, ids[i]), append(r.places, places[i])
 	}
-	return out
+	last := len(ids) - 1
+	if causal {
+		last = pooled
+	}
+	for i := range last + 1 {
+		if !hidden(i) {
+			keep(i)
+		}
+	}
+	r.length = int32(len(r.ids))
+	if hidden(pooled) {
+		keep(pooled)
+	}
+}
+
+// withClassToken puts CoCa's class token behind a text padded to the context, and makes its mask. As open_clip has it, the mask
+// of padding is one place late: the position after a padding id is hidden, the class token's own too, and so the first
+// padding id of a text is seen.
+func withClassToken(t *arch.Text, text []int32) (ids, mask []int32) {
+	ids = append(ids, text...)
+	for len(ids) < t.Context {
+		ids = append(ids, t.Pad)
+	}
+	mask = make([]int32, t.Context+1)
+	mask[0] = 1
+	for i, id := range ids {
+		if id != t.Pad {
+			mask[i+1] = 1
+		}
+	}
+	return append(ids, int32(t.Vocab-1)), mask
 }

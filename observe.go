@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/clipgo/clipgo/gguf"
-	"github.com/clipgo/clipgo/internal/arch"
 	"github.com/clipgo/clipgo/internal/engine"
 	"github.com/clipgo/clipgo/internal/program"
 	"github.com/clipgo/clipgo/quantize"
@@ -63,11 +62,8 @@ func (m *Model) ObserveText(ctx context.Context, text string, im *quantize.Imatr
 		if err != nil {
 			return err
 		}
-		return tower.run(ctx, len(row.ids), []engine.Input{
-			{Name: arch.InputIDs, I32: row.ids},
-			{Name: arch.InputIndex, I32: []int32{row.index}},
-			{Name: arch.InputLengths, I32: []int32{row.length}},
-		}, im)
+		width, inputs := textInputs([]textRow{row})
+		return tower.run(ctx, width, inputs, im)
 	})
 }
 

@@ -42,11 +42,12 @@ func Sigmoid(logits []float32) []float64 {
 	return scores
 }
 
-// rank returns the predictions best first; labels of equal score keep their order.
+// rank returns the predictions best first, with scores of transformers' precision, float32; labels of equal score keep their
+// order.
 func rank(labels []string, logits []float32, scores []float64) []Prediction {
 	p := make([]Prediction, len(labels))
 	for i, label := range labels {
-		p[i] = Prediction{Score: scores[i], Label: label, Logit: float64(logits[i])}
+		p[i] = Prediction{Score: float64(float32(scores[i])), Label: label, Logit: float64(logits[i])}
 	}
 	sort.SliceStable(p, func(a, b int) bool { return p[a].Score > p[b].Score })
 	return p

@@ -189,6 +189,9 @@ func (s *source) readTransformers() error {
 		return fmt.Errorf("%s: reading the tokenizer: %w", folder, err)
 	}
 	s.tokenizer = &spec
+	if spec.Pipeline.PadLeft && spec.Pipeline.Mask {
+		s.model.Text.Masked = true // also in a causal tower, where padding behind the text changes nothing
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package arch
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/clipgo/clipgo/internal/program"
 )
@@ -16,6 +17,8 @@ var activations = []struct {
 	{"gelu_pytorch_tanh", program.ActGELUTanh},
 	{"gelu_new", program.ActGELUTanh},
 	{"gelu_fast", program.ActGELUTanh},
+	{"gelu_accurate", program.ActGELUTanh},
+	{"gelu_python_tanh", program.ActGELUTanh},
 	{"quick_gelu", program.ActQuickGELU},
 	{"relu", program.ActReLU},
 	{"silu", program.ActSiLU},
@@ -23,6 +26,7 @@ var activations = []struct {
 	{"sigmoid", program.ActSigmoid},
 	{"tanh", program.ActTanh},
 	{"none", program.ActNone},
+	{"linear", program.ActNone},
 }
 
 // ParseActivation returns the activation that transformers calls name.
@@ -32,7 +36,11 @@ func ParseActivation(name string) (program.Activation, error) {
 			return a.act, nil
 		}
 	}
-	return 0, fmt.Errorf("activation %q is not known", name)
+	var known []string
+	for _, a := range activations {
+		known = append(known, a.name)
+	}
+	return 0, fmt.Errorf("%q, expected one of %s", name, strings.Join(known, ", "))
 }
 
 func activationName(act program.Activation) string {

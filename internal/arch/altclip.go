@@ -22,8 +22,8 @@ func readAltCLIP(c *Config) (*Model, error) {
 	text := c.Object("text_config").Overlay(c.Object("text_config_dict"))
 	vision := c.Object("vision_config").Overlay(c.Object("vision_config_dict"))
 	projection := c.Int("projection_dim", 768)
-	// Positions of text count from pad_token_id + 1 on; the rows before are left out of the file.
-	skip := text.Int("pad_token_id", 1) + 1
+	// Position pad_token_id is that of padding, and those of text follow; the rows before are left out of the file.
+	pad := text.Int("pad_token_id", 1)
 	m := &Model{
 		LogitScale: float32(c.Float("logit_scale_init_value", 2.6592)),
 		Score:      Softmax,
@@ -42,8 +42,10 @@ func readAltCLIP(c *Config) (*Model, error) {
 				PostNorm:   true,
 			},
 			Vocab:        text.Int("vocab_size", 250002),
-			Context:      text.Int("max_position_embeddings", 514) - skip,
-			PositionSkip: skip,
+			Context:      text.Int("max_position_embeddings", 514) - pad - 1,
+			PositionSkip: pad,
+			Pad:          int32(pad),
+			CountWords:   true,
 			Masked:       true,
 			EmbedFactor:  1,
 			Pooler:       text.Int("project_dim", 768),
@@ -61,10 +63,10 @@ func altCLIPTables(m *Model) []Table {
 	if t := m.Text; t != nil {
 		tables = append(tables, Table{
 			Blocks: t.Layers,
-			Sizes:  t.sizes(map[string]int{"vocab": t.Vocab, "context": t.Context, "pooler": t.Pooler}),
+			Sizes:  t.sizes(map[string]int{"vocab": t.Vocab, "positions": t.positions(), "pooler": t.Pooler}),
 			Rows: append([]Row{
 				{Source: "text_model.roberta.embeddings.word_embeddings.weight", Name: "t.token_embd.weight", Dims: "width vocab"},
-				{Source: "text_model.roberta.embeddings.position_embeddings.weight", Name: "t.position_embd.weight", Dims: "width context", Skip: t.PositionSkip},
+				{Source: "text_model.roberta.embeddings.position_embeddings.weight", Name: "t.position_embd.weight", Dims: "width positions", Skip: t.PositionSkip},
 				{Source: "text_model.roberta.embeddings.token_type_embeddings.weight", Name: "t.token_type_embd.weight", Dims: "width 1", Head: true},
 				{Source: "text_model.roberta.embeddings.LayerNorm.weight", Name: "t.embd_ln.weight", Dims: "width"},
 				{Source: "text_model.roberta.embeddings.LayerNorm.bias", Name: "t.embd_ln.bias", Dims: "width"},

@@ -17,7 +17,7 @@ const (
 	InputIDs       = "ids"       // int32 [batch, rows, 1]
 	InputLengths   = "lengths"   // int32 [batch, 1, 1]: valid rows
 	InputIndex     = "index"     // int32 [batch, 1, 1]: the row that is pooled
-	InputPlaces    = "places"    // int32 [batch, rows, 1]: each id's position (PoolAppended)
+	InputPlaces    = "places"    // int32 [batch, rows, 1]: each id's position (Text.Placed)
 	Output         = "embedding" // float32 [batch, 1, projection] (BLIP-2: a row per query), not normalised
 )
 
@@ -388,10 +388,8 @@ func (m *Model) TextProgram(f *gguf.File) (*program.Program, error) {
 	c := newCompiler(f, "t.", &t.Tower)
 	ids := c.Input(InputIDs, program.I32, program.PerItem(0), 1)
 	lengths, places := program.None, program.None
-	if t.Masked || t.Pooling == PoolAppended {
+	if t.Placed() {
 		lengths = c.Input(InputLengths, program.I32, program.Fixed(1), 1)
-	}
-	if t.Pooling == PoolAppended {
 		places = c.Input(InputPlaces, program.I32, program.PerItem(0), 1)
 	}
 	table := c.tensor("t.token_embd.weight", t.Vocab, t.Width)
@@ -429,29 +427,25 @@ func (m *Model) TextProgram(f *gguf.File) (*program.Program, error) {
 	return c.finish(c.project(x, "text_projection", width, t.Projection))
 }
 
-// textPooling returns the pooling of one row, nil for a mean, and the keys that this row sees.
+// textPooling returns the pooling of one row, nil for a mean, and the keys that this row sees: also in a causal tower all that
+// are computed, since rows after it are left out.
 func (c *compiler) textPooling(t *Text, all mask) (one, mask) {
-	switch t.Pooling {
-	case PoolFirst:
-		if t.Causal {
-			c.fail("%s: %spooling is %q in a causal tower", c.f.Name(), textKey, t.Pooling)
-		}
-		return c.first, all
-	case PoolLast:
-		// The last row sees every key even in a causal tower.
-		return func(x int32) int32 { return c.Select(x, program.SelectLast, 0, program.None, 0) }, mask{program.MaskNone, all.lengths}
-	case PoolEOS, PoolArgmax, PoolAppended:
+	pooled := mask{program.MaskNone, all.lengths}
+	switch {
+	case t.Pooling == PoolMean:
+		return nil, all
+	case t.Placed(), t.Pooling == PoolEOS, t.Pooling == PoolArgmax:
 		index := c.Input(InputIndex, program.I32, program.Fixed(1), 1)
-		pick := func(x int32) int32 { return c.Select(x, program.SelectIndex, 0, index, 0) }
-		pooled := mask{program.MaskNone, all.lengths}
-		switch {
-		case t.Causal && t.Masked:
-			c.fail("%s: %spooling is %q in a tower that is causal and masked", c.f.Name(), textKey, t.Pooling)
-		case t.Causal && t.Pooling != PoolAppended:
-			// Row i of a causal tower sees keys 0..i: as many as InputLengths then says.
+		if t.Causal && !t.Placed() {
+			// Texts are computed together: row i of one sees keys 0..i, as many as InputLengths then says.
 			pooled.lengths = c.Input(InputLengths, program.I32, program.Fixed(1), 1)
 		}
-		return pick, pooled
+		return func(x int32) int32 { return c.Select(x, program.SelectIndex, 0, index, 0) }, pooled
+	case t.Pooling == PoolLast:
+		return func(x int32) int32 { return c.Select(x, program.SelectLast, 0, program.None, 0) }, pooled
 	}
-	return nil, all
+	if t.Causal {
+		c.fail("%s: %spooling is %q in a causal tower", c.f.Name(), textKey, t.Pooling)
+	}
+	return c.first, all
 }

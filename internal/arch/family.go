@@ -31,7 +31,7 @@ type Config = jsonconf.Config
 func activation(c *Config, key, def string) program.Activation {
 	act, err := ParseActivation(c.String(key, def))
 	if err != nil {
-		c.Fail(key, "is no activation that we know: %v", err)
+		c.Fail(key, "is %v", err)
 	}
 	return act
 }

@@ -89,6 +89,7 @@ func (x *Text) visit(v visitor) {
 	pad := int(x.Pad)
 	v.int(textKey+"padding_token_id", &pad, false)
 	x.Pad = int32(pad)
+	v.bool(textKey+"positions_count_words", &x.CountWords)
 }
 
 func (m *Model) visit(v visitor) {

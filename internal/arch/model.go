@@ -89,8 +89,7 @@ type Text struct {
 	Tower
 	Vocab, Context int
 	Causal         bool
-	Masked         bool    // padding is masked, and a mean leaves it out
-	PositionOffset int     // of the first row's position (XLM-R: padding id + 1)
+	Masked         bool    // the mask of padding counts, and a mean leaves padding out
 	EOS            int32   // pooled at, with PoolEOS
 	EmbedFactor    float32 // multiplies the token embedding
 	PoolEps        float32 // added to the count of a mean
@@ -98,10 +97,13 @@ type Text struct {
 	PoolerAct      program.Activation
 	Skip           int // ids that are dropped from the start of a text: placeholders of queries (BLIP-2)
 
-	Pad int32 // with PoolAppended: no row sees the position after this id; the class token's id is the last
+	// Pad is the id of padding. With PoolAppended no row sees the position after it; the class token's id is the last.
+	Pad int32
+	// CountWords is set where positions count from 1 and leave padding out, whose position is 0 wherever it stands (XLM-R).
+	CountWords bool
 
 	// Only while a checkpoint is converted.
-	PositionSkip   int // rows of positions that come first in the checkpoint and mean nothing
+	PositionSkip   int // rows of positions that come first in the checkpoint and are never used
 	LayerScale     bool
 	ProjectionKind projectionKind
 }
@@ -117,11 +119,14 @@ const (
 
 // positions is the number of rows of the position embeddings.
 func (t *Text) positions() int {
-	if t.Pooling == PoolAppended {
+	if t.Pooling == PoolAppended || t.CountWords {
 		return t.Context + 1
 	}
 	return t.Context
 }
+
+// Placed says whether the tower is told the position of each id: rows that no other row sees are left out.
+func (t *Text) Placed() bool { return t.Masked || t.Pooling == PoolAppended }
 
 // MaxTokens returns how many ids a text may have.
 func (t *Text) MaxTokens() int { return t.Context + t.Skip }

@@ -21,6 +21,7 @@ func readSigLIP(c *Config) (*Model, error) {
 			Tower:       siglipTower(text),
 			Vocab:       text.Int("vocab_size", 32000),
 			Context:     text.Int("max_position_embeddings", 64),
+			Masked:      true, // where the tokeniser gives a mask; those of the public checkpoints don't
 			EmbedFactor: 1,
 		},
 		Vision: &Vision{

@@ -22,11 +22,11 @@ TOKENISERS = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.t
 PIXELS, TOKENS = "preprocessor_config.json", "tokenizer_config.json"
 
 
-def variant(base, config=None, pixels=None, tokens=None, tokenizer=None, save=None, disk=None, texts=TEXTS, after=None, dtype=None):
+def variant(base, config=None, pixels=None, tokens=None, tokenizer=None, save=None, disk=None, texts=TEXTS, after=None, dtype=None, refuse=None):
     """A variant of the golden base. config, pixels and tokens are changes to its three configurations, disk to config.json
-    once it has been saved; tokenizer is the golden whose tokeniser to take; after(folder) changes files at the end."""
+    once it has been saved; tokenizer is the golden whose tokeniser to take; after(folder) changes files at the end. refuse is what clipgo's error says of a checkpoint that it doesn't read."""
     return functools.partial(make, base=base, config=config or {}, pixels=pixels or {}, tokens=tokens or {},
-                             tokenizer=tokenizer or base, save=save or {}, disk=disk or {}, texts=texts, after=after, dtype=dtype)
+                             tokenizer=tokenizer or base, save=save or {}, disk=disk or {}, texts=texts, after=after, dtype=dtype, refuse=refuse)
 
 
 def read(path):
@@ -37,7 +37,7 @@ def write(path, data):
     path.write_text(json.dumps(data, indent=1, ensure_ascii=False))
 
 
-def make(shared, folder, base, config, pixels, tokens, tokenizer, save, disk, texts, after, dtype):
+def make(shared, folder, base, config, pixels, tokens, tokenizer, save, disk, texts, after, dtype, refuse):
     golden = shared / "golden" / base
     settings = merge(read(golden / "config.json"), config)
     for part in (settings, settings.get("vision_config", {})):
@@ -58,7 +58,10 @@ def make(shared, folder, base, config, pixels, tokens, tokenizer, save, disk, te
         write(folder / TOKENS, merge(read(folder / TOKENS), tokens))
     if after:
         after(folder)
-    answer(shared, folder, settings, texts)
+    if refuse:
+        write(folder / "expected.json", {"refused": refuse})
+    else:
+        answer(shared, folder, settings, texts)
 
 
 class model_class:
@@ -181,13 +184,20 @@ def torch_bin(folder):
     os.remove(folder / "model.safetensors")
 
 
-def rename_tensors(change):
+def change_tensors(change):
     """change takes the dictionary of tensors and returns another."""
     def run(folder):
         from safetensors.torch import load_file, save_file
         tensors = load_file(folder / "model.safetensors")
         save_file({k: v.contiguous() for k, v in change(tensors).items()}, folder / "model.safetensors", metadata={"format": "pt"})
     return run
+
+
+def clear_padding(folder):
+    def change(tensors):
+        tensors["text_model.embeddings.word_embeddings.weight"][0] = 0
+        return tensors
+    change_tensors(change)(folder)
 
 
 def vit(width, heads, layers=2, ffn=None, **more):
@@ -226,7 +236,9 @@ VARIANTS = {
     # CLIP: settings.
     **{f"clip/act-{act}": variant(MIXED, {"vision_config": {"hidden_act": act}, "text_config": {"hidden_act": act}})
        for act in ("quick_gelu", "gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python", "gelu_python_tanh", "gelu_accurate",
-                   "relu", "silu", "swish", "tanh", "sigmoid", "linear", "relu6", "relu2", "gelu_10", "leaky_relu", "mish", "hardswish", "laplace")},
+                   "relu", "silu", "swish", "tanh", "sigmoid", "linear")},
+    **{f"clip/act-{act}": variant(MIXED, {"text_config": {"hidden_act": act}}, refuse=f'text_config.hidden_act is "{act}", expected one of gelu,')
+       for act in ("relu6", "relu2", "gelu_10", "leaky_relu", "mish", "hardswish", "laplace")},
     "clip/eps": variant(MIXED, {"vision_config": {"layer_norm_eps": 1e-12}, "text_config": {"layer_norm_eps": 0.1}}),
     "clip/eos-2": variant(MIXED, {"text_config": {"eos_token_id": 2, "bos_token_id": 0, "pad_token_id": 1}}),
     "clip/eos-absent": variant(MIXED, {"text_config": {"eos_token_id": 300}}),
@@ -237,12 +249,12 @@ VARIANTS = {
         f / "config.json", read(f / "config.json") | {"text_config": read(f / "config.json")["text_config"] | {"eos_token_id": None}})),
     "clip/pad-bang": variant(OPENAI, {"text_config_dict": {"eos_token_id": 49407}}, tokens={"tokenizer_class": "CLIPTokenizer", "pad_token": "!"}),
     "clip/vocab-larger": variant(MIXED, {"text_config": {"vocab_size": 1500}}),
-    "clip/scale-init": variant(MIXED, {"logit_scale_init_value": 1.5}, after=rename_tensors(lambda t: {k: v for k, v in t.items() if k != "logit_scale"} | {"logit_scale": torch.tensor(3.3)})),
+    "clip/scale-init": variant(MIXED, {"logit_scale_init_value": 1.5}, after=change_tensors(lambda t: {k: v for k, v in t.items() if k != "logit_scale"} | {"logit_scale": torch.tensor(3.3)})),
     "clip/projection-in-parts": variant(MIXED, {"projection_dim": 24, "vision_config": {"projection_dim": 99}, "text_config": {"projection_dim": 77}}),
     "clip/attention-bias": variant(MIXED, {"vision_config": {"attention_bias": False, "attention_dropout": 0.5}}),
     "clip/image-size-list": variant(MIXED, {"vision_config": {"image_size": [70, 70]}}),
     "clip/config-minimal": variant(MIXED, disk={"architectures": None, "initializer_factor": None, "logit_scale_init_value": None, "dtype": None, "transformers_version": None}),
-    "clip/position-ids": variant(MIXED, after=rename_tensors(lambda t: t | {
+    "clip/position-ids": variant(MIXED, after=change_tensors(lambda t: t | {
         "text_model.embeddings.position_ids": torch.arange(33).reshape(1, -1), "vision_model.embeddings.position_ids": torch.arange(26).reshape(1, -1)})),
     # CLIP: containers.
     "clip/float16": variant(MIXED, dtype="float16"),
@@ -298,7 +310,7 @@ VARIANTS = {
     "clip/tokenizer-fast": variant(MIXED, tokens={"tokenizer_class": "CLIPTokenizerFast", "add_prefix_space": False, "errors": "replace", "do_lower_case": True}),
     "clip/tokenizer-generic": variant(MIXED, tokens={"tokenizer_class": "PreTrainedTokenizerFast"}),
     "clip/tokenizer-length": variant(MIXED, tokens={"model_max_length": 12}),
-    "clip/tokenizer-left": variant(MIXED, tokens={"padding_side": "left"}),
+    "clip/tokenizer-left": variant(MIXED, tokens={"padding_side": "left", "pad_token": "!"}),
     "clip/tokenizer-truncate-left": variant(MIXED, tokens={"truncation_side": "left"}),
     "clip/tokenizer-no-mask": variant(MIXED, tokens={"model_input_names": ["input_ids"]}),
     "clip/tokenizer-added": variant(MIXED, {"text_config": {"vocab_size": 1400}}, tokens={"additional_special_tokens": ["<b>", "🦉"], "extra_special_tokens": ["cat"]}),
@@ -344,9 +356,9 @@ VARIANTS = {
     "siglip/bfloat16": variant("siglip", dtype="bfloat16"),
     "siglip/minimal": variant("siglip", disk={"text_config": {"hidden_act": None, "layer_norm_eps": None, "projection_size": None}, "vision_config": {
         "hidden_act": None, "layer_norm_eps": None, "vision_use_head": None, "num_channels": None}}),
-    "siglip/position-ids": variant("siglip", after=rename_tensors(lambda t: t | {
+    "siglip/position-ids": variant("siglip", after=change_tensors(lambda t: t | {
         "text_model.embeddings.position_ids": torch.arange(64).reshape(1, -1), "vision_model.embeddings.position_ids": torch.arange(16).reshape(1, -1)})),
-    "siglip/scalar-shapes": variant("siglip", after=rename_tensors(lambda t: t | {"logit_scale": torch.tensor([4.1]), "logit_bias": torch.tensor([-9.0])})),
+    "siglip/scalar-shapes": variant("siglip", after=change_tensors(lambda t: t | {"logit_scale": torch.tensor([4.1]), "logit_bias": torch.tensor([-9.0])})),
 
     # SigLIP 2 of fixed resolution.
     "siglip2-fixed/shapes": variant("siglip2-fixed", {"vision_config": vit(144, 2, 1), "text_config": vit(144, 3, 1, projection_size=144)}),
@@ -380,11 +392,12 @@ VARIANTS = {
     "chinese_clip/cased": variant("chinese_clip", tokens={"do_lower_case": False}),
     "chinese_clip/accents": variant("chinese_clip", tokens={"strip_accents": False, "tokenize_chinese_chars": False}),
     "chinese_clip/strip-cased": variant("chinese_clip", tokens={"strip_accents": True, "do_lower_case": False}),
-    "chinese_clip/no-mask": variant("chinese_clip", tokens={"model_input_names": ["input_ids"]}),
-    "chinese_clip/left": variant("chinese_clip", tokens={"padding_side": "left"}),
+    # transformers clears the row of [PAD] when it loads this type.
+    "chinese_clip/no-mask": variant("chinese_clip", tokens={"model_input_names": ["input_ids"]}, after=clear_padding),
+    "chinese_clip/left": variant("chinese_clip", tokens={"padding_side": "left"}, after=clear_padding),
     "chinese_clip/one-type": variant("chinese_clip", {"text_config": {"type_vocab_size": 1}}),
     "chinese_clip/context-512": variant("chinese_clip", {"text_config": {"max_position_embeddings": 512}}),
-    "chinese_clip/pooler": variant("chinese_clip", after=rename_tensors(lambda t: t | {
+    "chinese_clip/pooler": variant("chinese_clip", after=change_tensors(lambda t: t | {
         "text_model.pooler.dense.weight": torch.zeros(32, 32), "text_model.pooler.dense.bias": torch.zeros(32), "text_model.embeddings.position_ids": torch.arange(64).reshape(1, -1)})),
     "chinese_clip/old-extractor": variant("chinese_clip", pixels={"image_processor_type": None, "feature_extractor_type": "ChineseCLIPFeatureExtractor"}),
 
@@ -397,7 +410,7 @@ VARIANTS = {
     "altclip/left": variant("altclip", tokens={"padding_side": "left"}),
     "altclip/no-mask": variant("altclip", tokens={"model_input_names": ["input_ids"]}),
     "altclip/sharded": variant("altclip", save={"max_shard_size": "100KB"}),
-    "altclip/old-names": variant("altclip", after=rename_tensors(lambda t: {k.replace("vision_model.encoder.layer.", "vision_model.encoder.layers."): v for k, v in t.items()} | {
+    "altclip/old-names": variant("altclip", after=change_tensors(lambda t: {k.replace("vision_model.encoder.layer.", "vision_model.encoder.layers."): v for k, v in t.items()} | {
         "text_model.roberta.embeddings.position_ids": torch.arange(80).reshape(1, -1)})),
 
     # CLIPSeg.
@@ -425,7 +438,7 @@ VARIANTS = {
     "align/strides": variant("align", {"vision_config": {"strides": [2, 1, 2], "kernel_sizes": [5, 7, 3]}}),
     "align/cased": variant("align", tokens={"do_lower_case": False}),
     "align/vocab-txt": variant("align", after=chain(vocab_txt, drop(TOKENS))),
-    "align/max-pool": variant("align", {"vision_config": {"pooling_type": "max"}}),
+    "align/max-pool": variant("align", {"vision_config": {"pooling_type": "max"}}, refuse="vision_config.pooling_type is \"max\", expected mean"),
 
     # BLIP.
     "blip/shapes": variant("blip", {"vision_config": vit(120, 3, 1, 130), "text_config": vit(40, 5, 1, 60, encoder_hidden_size=120), "projection_dim": 31}),
@@ -464,7 +477,7 @@ VARIANTS = {
     "tipsv2/wide-picture": variant("tipsv2", pixels={"size": {"height": 56, "width": 98}}, texts=[t for t in TEXTS if t]),
     "tipsv2/remainder": variant("tipsv2", {"vision_config": {"image_size": 75}}, square(75), texts=[t for t in TEXTS if t]),
     "tipsv2/bicubic": variant("tipsv2", pixels={"resample": 3, "do_normalize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}, texts=[t for t in TEXTS if t]),
-    "tipsv2/no-temperature": variant("tipsv2", {"temperature_init_value": 0.02}, after=rename_tensors(lambda t: {k: v for k, v in t.items() if k != "temperature"}), texts=[t for t in TEXTS if t]),
+    "tipsv2/no-temperature": variant("tipsv2", {"temperature_init_value": 0.02}, after=change_tensors(lambda t: {k: v for k, v in t.items() if k != "temperature"}), texts=[t for t in TEXTS if t]),
     "tipsv2/cased": variant("tipsv2", tokens={"do_lower_case": False}, texts=[t for t in TEXTS if t]),
     "tipsv2/context-30": variant("tipsv2", {"text_config": {"max_position_embeddings": 30}}, texts=[t for t in TEXTS if t]),
 }
