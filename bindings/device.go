@@ -61,6 +61,32 @@ func (d *Device) Describe() (info DeviceInfo, err error) {
 	return info, err
 }
 
+// Ceilings are what no product on a device can exceed, measured: operations per second of all its threads at once, a
+// multiply-add counted as two. 0 stands for instructions that there aren't.
+type Ceilings struct {
+	F32, BF16, Int8 float64
+	Read            float64 // bytes per second from memory; 0: not measured
+}
+
+// Ceilings measures the ceilings, the one of reading over a buffer of readBytes, or not if that is 0. It takes some
+// hundredths of a second, in which programs on the device wait.
+func (d *Device) Ceilings(readBytes int) (ceilings Ceilings, err error) {
+	const call = "measure ceilings"
+	if readBytes < 0 {
+		return ceilings, fmt.Errorf("%s: %d bytes to read, expected 0 or more", call, readBytes)
+	}
+	err = d.use(call, func(ptr uintptr) error {
+		c := ceilingsRecord{Size: uint32(unsafe.Sizeof(ceilingsRecord{}))}
+		e := newErrorRecord()
+		if err := e.result(call, d.lib.fn.deviceCeilings(ptr, uint64(readBytes), &c, e)); err != nil {
+			return err
+		}
+		ceilings = Ceilings{F32: c.F32, BF16: c.BF16, Int8: c.Int8, Read: c.Read}
+		return nil
+	})
+	return ceilings, err
+}
+
 func toUint32(call, what string, n int) (uint32, error) {
 	if n < 0 || int64(n) > 1<<31-1 {
 		return 0, fmt.Errorf("%s: %s is %d, expected 0 or more", call, what, n)

@@ -353,3 +353,28 @@ func BenchmarkCall(b *testing.B) {
 		_, _ = c.program.Memory()
 	}
 }
+
+func TestCeilings(t *testing.T) {
+	l := openEngine(t)
+	isas, err := l.ISAs()
+	require.NoError(t, err)
+	for _, isa := range isas {
+		d, err := l.NewDevice(DeviceOptions{Threads: 2, ISA: isa})
+		require.NoError(t, err)
+		c, err := d.Ceilings(1 << 20)
+		require.NoError(t, err)
+		t.Logf("%s: %.3g", isa, c)
+		assert.Positive(t, c.Read)
+		if isa == "scalar" {
+			assert.Zero(t, c.F32+c.BF16+c.Int8, "no instructions of its own")
+		} else {
+			assert.Greater(t, c.F32, 1e9)
+			assert.Greater(t, c.Int8, c.F32, "four times as many numbers fit a register")
+		}
+		_, err = d.Ceilings(-1)
+		assert.ErrorContains(t, err, "-1 bytes")
+		require.NoError(t, d.Close())
+		_, err = d.Ceilings(0)
+		assert.ErrorIs(t, err, ErrClosed)
+	}
+}

@@ -60,6 +60,10 @@ type (
 		Size, Axis, Channels, Shift, SrcWidth, SrcHeight, Outputs, Taps uint32
 		SrcStride, DstStride                                            uint64
 	}
+	ceilingsRecord struct {
+		Size, Threads         uint32
+		F32, BF16, Int8, Read float64
+	}
 )
 
 // mirrors lists the structs in the order of clipgo.h.
@@ -78,6 +82,7 @@ var mirrors = []struct {
 	{"clipgo_run_args", reflect.TypeFor[runArgs]()},
 	{"clipgo_memory", reflect.TypeFor[memoryRecord]()},
 	{"clipgo_resample_args", reflect.TypeFor[resampleArgs]()},
+	{"clipgo_ceilings", reflect.TypeFor[ceilingsRecord]()},
 }
 
 // checkLayout compares what clipgo_layout wrote with the mirrors: for each struct its size, then the offset of each field.

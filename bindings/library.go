@@ -20,6 +20,7 @@ type functions struct {
 	isas           func(text *byte, n uint64) int32
 	deviceCreate   func(o *deviceOptions, device *uintptr, e *errorRecord) int32
 	deviceDescribe func(device uintptr, info *deviceInfo, e *errorRecord) int32
+	deviceCeilings func(device uintptr, readBytes uint64, c *ceilingsRecord, e *errorRecord) int32
 	deviceFree     func(device uintptr)
 	weightsCreate  func(device uintptr, data unsafe.Pointer, bytes uint64, tensors *tensorRecord, n uint64, flags uint64,
 		weights *uintptr, e *errorRecord) int32
@@ -52,6 +53,7 @@ func (f *functions) symbols() []symbol {
 		{"clipgo_isas", &f.isas},
 		{"clipgo_device_create", &f.deviceCreate},
 		{"clipgo_device_describe", &f.deviceDescribe},
+		{"clipgo_device_ceilings", &f.deviceCeilings},
 		{"clipgo_device_free", &f.deviceFree},
 		{"clipgo_weights_create", &f.weightsCreate},
 		{"clipgo_weights_free", &f.weightsFree},

@@ -225,6 +225,15 @@ typedef struct clipgo_resample_args {
     uint64_t src_stride, dst_stride; /* bytes from a row to the next */
 } clipgo_resample_args;
 
+typedef struct clipgo_ceilings {
+    uint32_t size;
+    uint32_t threads; /* that were measured at once: the device's */
+    double f32;       /* operations a second of them all, a multiply-add counted as two; 0: no such instructions */
+    double bf16;
+    double int8;
+    double read; /* bytes a second from memory */
+} clipgo_ceilings;
+
 typedef struct clipgo_device clipgo_device;
 typedef struct clipgo_weights clipgo_weights;
 typedef struct clipgo_program clipgo_program;
@@ -243,6 +252,10 @@ CLIPGO_API int32_t clipgo_isas(char *text, uint64_t n);
 CLIPGO_API int32_t clipgo_device_create(const clipgo_device_options *options, clipgo_device **device,
                                         clipgo_error *err);
 CLIPGO_API int32_t clipgo_device_describe(clipgo_device *device, clipgo_device_info *info, clipgo_error *err);
+/* Measures what no product on the device can exceed: the speed of its instruction set's multiply-adds, all threads at
+ * once, and of reading read_bytes (0: not measured) of memory. Takes some hundredths of a second, and the device's turn. */
+CLIPGO_API int32_t clipgo_device_ceilings(clipgo_device *device, uint64_t read_bytes, clipgo_ceilings *ceilings,
+                                          clipgo_error *err);
 CLIPGO_API void clipgo_device_free(clipgo_device *device);
 
 /* data[0..bytes) must stay mapped until the weights are gone; flags: CLIPGO_WEIGHTS_*. */

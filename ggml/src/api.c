@@ -2,6 +2,7 @@
 #include "clipgo.h"
 
 #include "processor.h"
+#include "ceilings.h"
 #include "dispatch.h"
 #include "error.h"
 #include "exec.h"
@@ -42,6 +43,8 @@ int32_t clipgo_layout(uint32_t *out, uint64_t n) {
         F(clipgo_resample_args, channels), F(clipgo_resample_args, shift), F(clipgo_resample_args, src_width),
         F(clipgo_resample_args, src_height), F(clipgo_resample_args, outputs), F(clipgo_resample_args, taps),
         F(clipgo_resample_args, src_stride), F(clipgo_resample_args, dst_stride),
+        S(clipgo_ceilings), F(clipgo_ceilings, size), F(clipgo_ceilings, threads), F(clipgo_ceilings, f32),
+        F(clipgo_ceilings, bf16), F(clipgo_ceilings, int8), F(clipgo_ceilings, read),
 #undef S
 #undef F
         /* clang-format on */
@@ -131,6 +134,15 @@ int32_t clipgo_device_describe(clipgo_device *device, clipgo_device_info *info, 
     snprintf(info->isa, sizeof info->isa, "%s", device->kernels->isa);
     cpu_name(info->cpu, sizeof info->cpu);
     return CLIPGO_OK;
+}
+
+int32_t clipgo_device_ceilings(clipgo_device *device, uint64_t read_bytes, clipgo_ceilings *ceilings,
+                               clipgo_error *err) {
+    CHECK_POINTER(device);
+    CHECK_STRUCT(ceilings);
+    if (read_bytes > PTRDIFF_MAX)
+        return fail(err, CLIPGO_ERR_ARGUMENT, (int64_t)read_bytes, "read_bytes is larger than memory");
+    return ceilings_measure(device, read_bytes, ceilings, err);
 }
 
 void clipgo_device_free(clipgo_device *device) {

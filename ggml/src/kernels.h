@@ -114,6 +114,12 @@ typedef struct clipgo_kernels {
     /* pictures */
     void (*resample_across)(const clipgo_resampling *args, size_t begin, size_t end); /* rows [begin, end) */
     void (*resample_down)(const clipgo_resampling *args, size_t begin, size_t end);   /* output rows [begin, end) */
+
+    /* Loops of the instructions that products are made of, n >= 1 rounds; they return the number of operations. NULL:
+     * there are no such instructions. */
+    uint64_t (*ceiling_f32)(uint64_t n);
+    uint64_t (*ceiling_bf16)(uint64_t n);
+    uint64_t (*ceiling_int8)(uint64_t n);
 } clipgo_kernels;
 
 #endif
