@@ -68,6 +68,13 @@ aarch64: setup
 	cmake --build --preset aarch64 -j 4
 	ctest --test-dir $(BUILD)/aarch64 --output-on-failure
 
+## bench: towers of the usual sizes, then the engine's kernels
+bench: build
+	@$(QUIET) $(BUILD)/bench.log cmake -S . -B $(BUILD)/bench -DCMAKE_BUILD_TYPE=Release -DCLIPGO_BENCH=ON -DCLIPGO_TESTS=OFF
+	@$(QUIET) $(BUILD)/bench.log cmake --build $(BUILD)/bench -j 4
+	bin/clipgo bench
+	$(BUILD)/bench/ggml/bench/bench_gemm
+
 format:
 	gofmt -w .
 	clang-format -i ggml/include/*.h $$(find ggml -name '*.[ch]' -o -name '*.inc')

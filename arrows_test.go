@@ -21,7 +21,8 @@ const module = "github.com/clipgo/clipgo"
 // arrows says what a package may import: folders of this module (root: the library), other modules by their path; an
 // ending /... takes in what lies below. The standard library is free. The longest key that fits a package rules it.
 var arrows = map[string][]string{
-	"cmd/clipgo": {"root", "convert", "quantize", "gguf", "internal/atomicfile", "internal/cachedir", "internal/npy", "github.com/urfave/cli/v2",
+	"cmd/clipgo": {"root", "convert", "quantize", "gguf", "internal/atomicfile", "internal/bench", "internal/cachedir",
+		"internal/npy", "github.com/urfave/cli/v2",
 		"golang.org/x/sys/...", "golang.org/x/text/..."},
 	"root":     {"bindings", "quantize", "gguf", "internal/..."},
 	"convert":  {"quantize", "gguf", "internal/..."},
@@ -31,6 +32,7 @@ var arrows = map[string][]string{
 	// Below the library: tables and algorithms, which know nothing of the rooms that use them.
 	"internal/...":    {"quantize", "gguf", "internal/...", "golang.org/x/image/...", "golang.org/x/text/...", "golang.org/x/sys/..."},
 	"internal/engine": {"bindings", "gguf", "internal/program", "internal/refvm"},
+	"internal/bench":  {"bindings", "quantize", "gguf", "internal/arch", "internal/engine", "internal/program"},
 	"tools/...":       {"root", "convert", "quantize", "gguf", "internal/...", "golang.org/x/text/..."},
 }
 

@@ -69,6 +69,7 @@ func newApp(s streams) *cli.App {
 			imatrixCommand(s),
 			compareCommand(s),
 			inspectCommand(s),
+			benchCommand(s),
 			versionCommand(s),
 		},
 		// Errors are printed by run, and nothing exits before it.

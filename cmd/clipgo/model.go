@@ -24,11 +24,22 @@ func modelFlags(more ...cli.Flag) []cli.Flag {
 func engineFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "`N` threads compute (default: one for each processor)"},
-		&cli.StringFlag{Name: "activations", Value: "int8", Usage: "`KIND` of left sides of products: int8 (default), int8-row or float32\n\twith quantised weights; bfloat16 also with F16 and BF16 ones"},
-		&cli.StringFlag{Name: "isa", Usage: "force the instruction set `NAME`; clipgo version lists them"},
+		activationsFlag(), fastFlag(), isaFlag(),
 		&cli.BoolFlag{Name: "interpreter", Usage: "compute slowly in Go, without the native engine"},
 		&cli.BoolFlag{Name: "strict", Usage: "a text longer than the model's context is an error"},
 	}
+}
+
+func activationsFlag() cli.Flag {
+	return &cli.StringFlag{Name: "activations", Value: "int8", Usage: "`KIND` of left sides of products: int8 (default), int8-row or float32\n\twith quantised weights; bfloat16 also with F16 and BF16 ones"}
+}
+
+func fastFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "fast", Usage: "the same as --activations bfloat16: with F16 and BF16 weights, products of bfloat16\n\twhere the processor has them"}
+}
+
+func isaFlag() cli.Flag {
+	return &cli.StringFlag{Name: "isa", Usage: "force the instruction set `NAME`; clipgo version lists them"}
 }
 
 var activations = map[string]clipgo.Activations{
@@ -38,10 +49,26 @@ var activations = map[string]clipgo.Activations{
 	"bfloat16": clipgo.BFloat16,
 }
 
-func engineOptions(c *cli.Context, s streams) ([]clipgo.Option, error) {
-	a, ok := activations[c.String("activations")]
+// chosenActivations reads --activations and --fast.
+func chosenActivations(c *cli.Context) (clipgo.Activations, error) {
+	name := c.String("activations")
+	a, ok := activations[name]
 	if !ok {
-		return nil, fmt.Errorf("--activations is %q, expected int8, int8-row, float32 or bfloat16", c.String("activations"))
+		return a, fmt.Errorf("--activations is %q, expected int8, int8-row, float32 or bfloat16", name)
+	}
+	if c.Bool("fast") {
+		if c.IsSet("activations") && a != clipgo.BFloat16 {
+			return a, fmt.Errorf("--fast stands for --activations bfloat16, but --activations is %q: give one of them", name)
+		}
+		a = clipgo.BFloat16
+	}
+	return a, nil
+}
+
+func engineOptions(c *cli.Context, s streams) ([]clipgo.Option, error) {
+	a, err := chosenActivations(c)
+	if err != nil {
+		return nil, err
 	}
 	if c.Int("threads") < 0 {
 		return nil, fmt.Errorf("--threads is %d, expected 1 or more", c.Int("threads"))

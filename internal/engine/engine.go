@@ -4,7 +4,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 	"unsafe"
 
 	"github.com/clipgo/clipgo/bindings"
@@ -19,6 +21,7 @@ type Options struct {
 	Threads     int    // 0: as many as the processors that this process may use
 	ISA         string // "": the best
 	Activations bindings.Activations
+	Profile     bool // measure the time of each op, for Runner.Profile; native only
 }
 
 // Info describes an engine.
@@ -81,6 +84,14 @@ func (e *Engine) Resampler() func(*bindings.Resampling) error {
 	return e.device.Resample
 }
 
+// Ceilings measures what no product on the engine's threads can exceed; see bindings.Device.
+func (e *Engine) Ceilings(readBytes int) (bindings.Ceilings, error) {
+	if e.device == nil {
+		return bindings.Ceilings{}, errors.New("measure ceilings: the interpreter has none")
+	}
+	return e.device.Ceilings(readBytes)
+}
+
 // Input is the data of one input of a run; exactly one of the slices is not nil.
 type Input struct {
 	Name string
@@ -99,6 +110,7 @@ func (in Input) bytes() []byte {
 type machine interface {
 	// run has the buffers of program.Layout.
 	run(ctx context.Context, batch, rows int, in, out []byte) error
+	profile() ([]time.Duration, error)
 	close() error
 }
 
@@ -176,6 +188,14 @@ func (r *Runner) fill(batch, rows int, inputs []Input) error {
 		i++
 	}
 	return nil
+}
+
+// Profile returns the time spent in each of the program's ops by the runs of the greatest batch and rows so far, all nil
+// unless the engine was opened with Options.Profile.
+func (r *Runner) Profile() ([]time.Duration, error) {
+	r.turn <- struct{}{}
+	defer func() { <-r.turn }()
+	return r.machine.profile()
 }
 
 // Close frees the runner after the run in progress.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/clipgo/clipgo/gguf"
 	"github.com/clipgo/clipgo/internal/program"
@@ -52,5 +53,7 @@ func (e *Engine) prepareInterpreter(f *gguf.File, p *program.Program) (machine, 
 func (m *interpreted) run(ctx context.Context, batch, rows int, in, out []byte) error {
 	return m.vm.Run(ctx, batch, rows, in, out)
 }
+
+func (m *interpreted) profile() ([]time.Duration, error) { return nil, nil }
 
 func (m *interpreted) close() error { return nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/clipgo/clipgo/bindings"
 	"github.com/clipgo/clipgo/gguf"
@@ -12,15 +13,16 @@ import (
 
 // native is a program in the native engine. Its context grows with what is asked of it. Runner lets one caller in at a time.
 type native struct {
-	program *bindings.Program
-	under   []io.Closer // program, weights and their memory, in the order in which they are closed
+	program  *bindings.Program
+	profiled bool
+	under    []io.Closer // program, weights and their memory, in the order in which they are closed
 
 	context           *bindings.Context
 	maxBatch, maxRows int
 }
 
 func (e *Engine) prepareNative(f *gguf.File, p *program.Program) (m machine, err error) {
-	n := &native{}
+	n := &native{profiled: e.options.Profile}
 	defer func() {
 		if err != nil {
 			n.close()
@@ -107,12 +109,19 @@ func (n *native) contextFor(batch, rows int) (*bindings.Context, error) {
 		n.context = nil
 	}
 	maxBatch, maxRows := max(batch, n.maxBatch), max(rows, n.maxRows)
-	c, err := n.program.NewContext(bindings.ContextOptions{MaxBatch: maxBatch, MaxRows: maxRows})
+	c, err := n.program.NewContext(bindings.ContextOptions{MaxBatch: maxBatch, MaxRows: maxRows, Profile: n.profiled})
 	if err != nil {
 		return nil, err
 	}
 	n.context, n.maxBatch, n.maxRows = c, maxBatch, maxRows
 	return c, nil
+}
+
+func (n *native) profile() ([]time.Duration, error) {
+	if n.context == nil || !n.profiled {
+		return nil, nil
+	}
+	return n.context.Profile()
 }
 
 func (n *native) close() error {
