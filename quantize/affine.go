@@ -24,7 +24,7 @@ func cuts(n int, some ...float64) (all [][2]float64) {
 			all = append(all, [2]float64{a, b})
 		}
 	}
-	for k := range min(6, (n+1)/4) {
+	for k := range min(6, (n+3)/3) {
 		all = append(all, [2]float64{0, -float64(k) / float64(n-k)})
 	}
 	return all
@@ -75,6 +75,7 @@ func (s *affine) quantise(m *moments, x, w []float64, inv, least float64) {
 type affineFit struct {
 	step, least, gain float64
 	m                 moments
+	ambiguous         bool
 }
 
 func (f *affineFit) better(g *affineFit) bool { return f.step > 0 && f.gain > g.gain*notice }
@@ -140,31 +141,22 @@ func (s *affine) fit(x, w []float64) affineFit {
 func (s *affine) search(b *packed, x, w *[superBlock]float64) {
 	var storage [16]affineFit
 	fits := storage[:superBlock/s.sub]
+	tries := 1
+	if spiky(x, w) {
+		tries = mostScales
+	}
 	for j := range fits {
-		fits[j] = s.fit(x[j*s.sub:][:s.sub], w[j*s.sub:][:s.sub])
+		part := x[j*s.sub:][:s.sub]
+		fits[j] = s.fit(part, w[j*s.sub:][:s.sub])
+		if fits[j].ambiguous = ambiguous(part, s.n); fits[j].ambiguous {
+			tries = mostScales
+		}
 	}
 	var best float64
 	b.d, b.dmin, b.scales, b.mins = 0, 0, [16]int8{}, [16]uint8{}
-	d, dmin := s.scales(fits)
-	for range descents {
-		if d > maxHalf || dmin > maxHalf || best < 0 && float32(d) == b.d && float32(dmin) == b.dmin {
-			break
-		}
-		var t packed
-		var sum normal
-		var cost float64
-		for j := range fits {
-			k, l, m := s.integers(&fits[j], x[j*s.sub:][:s.sub], w[j*s.sub:][:s.sub], d, dmin)
-			t.scales[j], t.mins[j] = int8(k), uint8(l)
-			cost += m.cost(d*float64(k), dmin*float64(l))
-			sum.add(float64(k), float64(l), &m)
-		}
-		if cost >= best {
-			break
-		}
-		best = cost
-		b.d, b.dmin, b.scales, b.mins = float32(d), float32(dmin), t.scales, t.mins
-		d, dmin = sum.solve()
+	scales := s.scales(fits)
+	for _, d := range scales.first(tries) {
+		s.descend(b, &best, x, w, fits, d[0], d[1])
 	}
 	for j := range fits {
 		codes, x := b.codes[j*s.sub:][:s.sub], x[j*s.sub:][:s.sub]
@@ -180,18 +172,49 @@ func (s *affine) search(b *packed, x, w *[superBlock]float64) {
 	}
 }
 
+// descend finds the integer scales and minima for d and dmin, better ones for these, and so on; what costs less than best
+// goes into b.
+func (s *affine) descend(b *packed, best *float64, x, w *[superBlock]float64, fits []affineFit, d, dmin float64) {
+	before := math.Inf(1)
+	for range descents {
+		if d > maxHalf || dmin > maxHalf {
+			return
+		}
+		var t packed
+		var sum normal
+		var cost float64
+		for j := range fits {
+			k, l, m := s.integers(&fits[j], x[j*s.sub:][:s.sub], w[j*s.sub:][:s.sub], d, dmin)
+			t.scales[j], t.mins[j] = int8(k), uint8(l)
+			cost += m.cost(d*float64(k), dmin*float64(l))
+			sum.add(float64(k), float64(l), &m)
+		}
+		if cost >= before {
+			return
+		}
+		before = cost
+		if cost < *best {
+			*best = cost
+			b.d, b.dmin, b.scales, b.mins = float32(d), float32(dmin), t.scales, t.mins
+		}
+		nextD, nextMin := sum.solve()
+		if nextD == d && nextMin == dmin {
+			return
+		}
+		d, dmin = nextD, nextMin
+	}
+}
+
 // scales returns the float16 scales of a super-block whose multiples come nearest to the sub-blocks' own fits: the error
 // around a fit is wqq*da^2 - 2*wq*da*db + w*db^2 for a step off by da and a minimum off by db.
-func (s *affine) scales(fits []affineFit) (d, dmin float64) {
-	const tries = 4 // how many integers, from the greatest down, the greatest step and minimum are brought to
+func (s *affine) scales(fits []affineFit) (all ranking[[2]float64]) {
 	var step, least float64
 	for j := range fits {
 		step, least = max(step, fits[j].step), max(least, fits[j].least)
 	}
-	best := math.Inf(1)
-	for k := range tries {
+	for k := range s.tops(step) {
 		a := toHalf(step / float64(s.most-k))
-		for l := range tries {
+		for l := range s.tops(least) {
 			b := toHalf(least / float64(s.most-l))
 			var cost float64
 			for j := range fits {
@@ -200,12 +223,22 @@ func (s *affine) scales(fits []affineFit) (d, dmin float64) {
 				db := float64(b*float64(s.multiple(f.least+float64(f.slope()*da), b))) - f.least
 				cost += float64(f.m.wqq*float64(da*da)) - float64(2*f.m.wq*float64(da*db)) + float64(f.m.w*float64(db*db))
 			}
-			if cost < best {
-				best, d, dmin = cost, a, b
-			}
+			all.add(cost, [2]float64{a, b})
 		}
 	}
-	return d, dmin
+	return all
+}
+
+// tops returns how many integers, from the greatest down, the greatest of the steps or minima is brought to.
+func (s *affine) tops(greatest float64) int {
+	switch d := greatest / float64(s.most); {
+	case d >= leastNormalHalf:
+		return 4
+	case d >= leastNormalHalf/64:
+		return min(12, s.most)
+	default: // the fewer bits the scale has, the more its rounding matters
+		return s.most * 3 / 4
+	}
 }
 
 // slope returns how much the best minimum grows with the step.
@@ -225,7 +258,7 @@ func (s *affine) multiple(v, d float64) int {
 }
 
 // integers finds the integer scale and minimum near the fit that leave the least error, with the moments of their codes:
-// three scales, each with the minimum that suits it, and then a way up or down with the minimum.
+// some scales, each with the minimum that suits it, and then a way up or down with the minimum.
 func (s *affine) integers(f *affineFit, x, w []float64, d, dmin float64) (scale, least int, m moments) {
 	best := math.Inf(1)
 	c := f.m
@@ -247,7 +280,11 @@ func (s *affine) integers(f *affineFit, x, w []float64, d, dmin float64) (scale,
 		return true
 	}
 	r := s.multiple(f.step, d)
-	for k := r - 1; k <= r+1; k++ {
+	from, to := r-1, r+1
+	if f.ambiguous {
+		from, to = 0, s.most
+	}
+	for k := from; k <= to; k++ {
 		try(k, s.multiple(f.least+float64(f.slope()*(d*float64(k)-f.step)), dmin))
 	}
 	for _, by := range [...]int{-1, 1} {

@@ -19,23 +19,26 @@ import (
 type goldenSet struct {
 	dir     string
 	cols    int
-	input   []float32 // [16, cols]
+	input   []float32 // [rows, cols]
 	weights []float32 // [cols]
 }
 
-func goldenSets(t testing.TB) []goldenSet {
-	root := testutil.Shared(t, "golden", "ggml-types")
-	dirs, err := filepath.Glob(filepath.Join(root, "*", "input.f32"))
-	require.NoError(t, err)
-	require.NotEmpty(t, dirs)
-	var sets []goldenSet
-	for _, path := range dirs {
-		dir := filepath.Dir(path)
-		input := readFloats(t, path)
-		weights := readFloats(t, filepath.Join(dir, "imatrix.f32"))
-		sets = append(sets, goldenSet{dir, len(weights), input, weights})
+// eachSet runs f for the sets of testdata, which tools/ggml-types makes, and for the shared ones.
+func eachSet(t *testing.T, f func(t *testing.T, s goldenSet)) {
+	run := func(t *testing.T, root string) {
+		dirs, err := filepath.Glob(filepath.Join(root, "*", "input.f32"))
+		require.NoError(t, err)
+		require.NotEmpty(t, dirs)
+		for _, path := range dirs {
+			dir := filepath.Dir(path)
+			weights := readFloats(t, filepath.Join(dir, "imatrix.f32"))
+			t.Run(filepath.Base(dir), func(t *testing.T) {
+				f(t, goldenSet{dir, len(weights), readFloats(t, path), weights})
+			})
+		}
 	}
-	return sets
+	run(t, filepath.Join("testdata", "ggml-types"))
+	t.Run("shared", func(t *testing.T) { run(t, testutil.Shared(t, "golden", "ggml-types")) })
 }
 
 // read returns the named file of the set; ok is false where ggml has no such type, or the width isn't one of its.
@@ -60,15 +63,15 @@ func readFloats(t testing.TB, path string) []float32 {
 	return x
 }
 
-// each runs f for every set, type and choice of weights.
+// eachGolden runs f for every set, type and choice of weights.
 func eachGolden(t *testing.T, types []gguf.Type, f func(t *testing.T, s goldenSet, typ gguf.Type, golden []byte, weights []float32)) {
-	n := 0
-	for _, s := range goldenSets(t) {
+	eachSet(t, func(t *testing.T, s goldenSet) {
+		n := 0
 		for _, typ := range types {
 			run := func(suffix string, weights []float32) {
 				if golden, ok := s.read(t, typ, suffix); ok {
 					n++
-					t.Run(fmt.Sprintf("%s/%s%s", filepath.Base(s.dir), typ, strings.TrimSuffix(suffix, ".bin")), func(t *testing.T) {
+					t.Run(typ.String()+strings.TrimSuffix(suffix, ".bin"), func(t *testing.T) {
 						f(t, s, typ, golden, weights)
 					})
 				}
@@ -76,8 +79,8 @@ func eachGolden(t *testing.T, types []gguf.Type, f func(t *testing.T, s goldenSe
 			run(".bin", nil)
 			run(".imatrix.bin", s.weights)
 		}
-	}
-	require.NotZero(t, n)
+		require.NotZero(t, n)
+	})
 }
 
 var (
@@ -86,8 +89,8 @@ var (
 )
 
 func TestDequantizeEqualsGGML(t *testing.T) {
-	n := 0
-	for _, s := range goldenSets(t) {
+	eachSet(t, func(t *testing.T, s goldenSet) {
+		n := 0
 		for typ := gguf.Type(0); typ < 64; typ++ {
 			data, ok := s.read(t, typ, ".bin")
 			if !ok {
@@ -99,15 +102,15 @@ func TestDequantizeEqualsGGML(t *testing.T) {
 			require.NoError(t, Dequantize(got, data, typ), typ)
 			for i, v := range got {
 				if w := binary.LittleEndian.Uint32(want[4*i:]); math.Float32bits(v) != w {
-					t.Fatalf("%s of %s: element %d is %v, ggml says %v", typ, s.dir, i, v, math.Float32frombits(w))
+					t.Fatalf("%s: element %d is %v, ggml says %v", typ, i, v, math.Float32frombits(w))
 				}
 			}
 			row := make([]float32, s.cols)
 			require.NoError(t, DequantizeRow(row, data, typ, 6))
 			require.Equal(t, got[6*s.cols:7*s.cols], row, typ)
 		}
-	}
-	require.NotZero(t, n)
+		require.NotZero(t, n)
+	})
 }
 
 func TestQuantizeBytesEqualGGML(t *testing.T) {

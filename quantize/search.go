@@ -13,6 +13,7 @@ import (
 //     step for those codes; and the most promising of them again, with codes anew, until nothing is gained.
 //  2. The float16 scales: several, each judged by what rounding the sub-blocks' steps to its multiples would cost, as the
 //     second-order error around their best fits.
+//     Where sub-blocks are content with many steps, or a single number outweighs the rest, more than one is followed up.
 //  3. Descent: for every sub-block the best of the neighbouring integer scales, with codes anew and the true error; then
 //     the best float16 scales for those codes, by least squares; again while it helps.
 //
@@ -31,6 +32,9 @@ const (
 	// of sub-blocks that are alike: one float16 scale has to serve all.
 	notice = 1 + 1e-7
 )
+
+// leastNormalHalf is where float16 begins to lose bits.
+const leastNormalHalf = 0x1p-14
 
 // nearest rounds half to even, for |y| < 2^51. For other numbers and NaN it gives some integer. A y that is a product is
 // rounded before the sum, here and below: inlined, the two may be fused otherwise.
@@ -57,6 +61,62 @@ func widen(x, w []float64, src, weights []float32) []float32 {
 		w[i] = float64(weights[i])
 	}
 	return weights[len(w):]
+}
+
+// mostScales is how many float16 scales of a super-block are followed up where the steps of its sub-blocks say little.
+const mostScales = 16
+
+// ranking keeps the scales of least cost, the best first.
+type ranking[T any] struct {
+	costs [mostScales]float64
+	items [mostScales]T
+	n     int
+}
+
+func (r *ranking[T]) add(cost float64, item T) {
+	for i := range r.n {
+		if cost < r.costs[i] {
+			cost, r.costs[i] = r.costs[i], cost
+			item, r.items[i] = r.items[i], item
+		}
+	}
+	if r.n < mostScales {
+		r.costs[r.n], r.items[r.n] = cost, item
+		r.n++
+	}
+}
+
+func (r *ranking[T]) first(n int) []T { return r.items[:min(n, r.n)] }
+
+// spiky reports whether one number holds more than an eighth of the weighted energy. How its step rounds outweighs all else.
+func spiky(x, w *[superBlock]float64) bool {
+	var most, sum float64
+	for i, v := range x {
+		e := float64(w[i] * float64(v*v))
+		most, sum = max(most, e), sum+e
+	}
+	return most > sum/8
+}
+
+// ambiguous reports whether x has one or two numbers beside those that n levels on a side can't tell from 0, or numbers
+// that are nearly one. Many steps fit these alike, and which of them is nearly a multiple of the scale only trying all of
+// them can tell.
+func ambiguous(x []float64, n int) bool {
+	lo, hi := x[0], x[0]
+	for _, v := range x {
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	if hi-lo < math.Abs(hi+lo)/16 {
+		return true
+	}
+	zero := max(hi, -lo) / float64(2*n)
+	count := 0
+	for _, v := range x {
+		if v > zero || v < -zero {
+			count++
+		}
+	}
+	return count <= 2
 }
 
 // searcher finds the best super-block for x.

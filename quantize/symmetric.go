@@ -9,12 +9,13 @@ type symmetric struct {
 	tries  []float64 // what the greatest element of a sub-block is brought to, in levels
 	sub    int       // elements in a sub-block
 	lo, hi int       // of the sub-blocks' integer scales
+	side   int       // levels on either side of 0, about
 }
 
 var (
-	searchQ3K   = symmetric{uniform{4}, 4, []float64{-3.2, -3.7, -4.2, -4.7, -5.2, -5.7, -6.2, 2.5, 3, 3.5, 4, 4.5, 5}, 16, -32, 31}
-	searchQ6K   = symmetric{uniform{32}, 32, []float64{-31.2, -31.6, -32, -32.4, -32.8, 30.2, 30.6, 31, 31.4}, 16, -128, 127}
-	searchIQ4XS = symmetric{iq4{}, 8, iq4Tries, 32, -32, 31}
+	searchQ3K   = symmetric{uniform{4}, 4, []float64{-3.2, -3.7, -4.2, -4.7, -5.2, -5.7, -6.2, 2.5, 3, 3.5, 4, 4.5, 5}, 16, -32, 31, 4}
+	searchQ6K   = symmetric{uniform{32}, 32, []float64{-31.2, -31.6, -32, -32.4, -32.8, 30.2, 30.6, 31, 31.4}, 16, -128, 127, 32}
+	searchIQ4XS = symmetric{iq4{}, 8, iq4Tries, 32, -32, 31, 8}
 	searchIQ4NL = symmetric{levels: iq4{}, zero: 8, tries: iq4Tries, sub: block32}
 	// Mostly around the outermost levels; 67 and 86 suit numbers of two values of opposite sign.
 	iq4Tries = []float64{-150, -142, -134, -127, -120, -112, -104, -96, -67, 86, 95, 103, 108, 113, 118, 124, 132}
@@ -142,41 +143,69 @@ func (s *symmetric) fit(x, w []float64) sums {
 	return best
 }
 
+// symmetricFit is what each sub-block of a super-block wants for itself.
+type symmetricFit struct {
+	steps, weights [16]float64 // the best step, and how much an error in it costs
+	ambiguous      [16]bool
+}
+
 // search quantises a super-block.
 func (s *symmetric) search(b *packed, x, w *[superBlock]float64) {
 	n := superBlock / s.sub
-	var steps, weights [16]float64
+	var fit symmetricFit
+	tries := 1
+	if spiky(x, w) {
+		tries = mostScales
+	}
 	for j := range n {
-		if f := s.fit(x[j*s.sub:][:s.sub], w[j*s.sub:][:s.sub]); f.q > 0 {
-			steps[j], weights[j] = f.p/f.q, f.q
+		part := x[j*s.sub:][:s.sub]
+		if f := s.fit(part, w[j*s.sub:][:s.sub]); f.q > 0 {
+			fit.steps[j], fit.weights[j] = f.p/f.q, f.q
+		}
+		if fit.ambiguous[j] = ambiguous(part, s.side); fit.ambiguous[j] {
+			tries = mostScales
 		}
 	}
 	var best float64
 	b.d, b.scales = 0, [16]int8{}
-	d := s.scale(steps[:n], weights[:n])
+	scales := s.scales(&fit)
+	for _, d := range scales.first(tries) {
+		s.descend(b, &best, x, w, &fit, d)
+	}
+	for j := range n {
+		s.encode(b.codes[j*s.sub:][:s.sub], x[j*s.sub:][:s.sub], float64(b.d)*float64(b.scales[j]))
+	}
+}
+
+// descend finds the integer scales for d, a better d for these, and so on; what costs less than best goes into b.
+func (s *symmetric) descend(b *packed, best *float64, x, w *[superBlock]float64, fit *symmetricFit, d float64) {
+	least := math.Inf(1)
 	for range descents {
-		d = toHalf(d)
-		if math.Abs(d) > maxHalf || float32(d) == b.d {
-			break
+		if d == 0 || math.Abs(d) > maxHalf {
+			return
 		}
 		var scales [16]int8
 		var all sums // in units of d
-		for j := range n {
-			l, t := s.integer(x[j*s.sub:][:s.sub], w[j*s.sub:][:s.sub], d, steps[j])
+		for j := range superBlock / s.sub {
+			l, t := s.integer(x[j*s.sub:][:s.sub], w[j*s.sub:][:s.sub], d, fit.steps[j], fit.ambiguous[j])
 			f := float64(l)
 			scales[j] = int8(l)
 			all.p += float64(f * t.p)
 			all.q += float64(float64(f*f) * t.q)
 		}
 		cost := all.cost(d)
-		if cost >= best {
-			break
+		if cost >= least {
+			return
 		}
-		best, b.d, b.scales = cost, float32(d), scales
-		d = all.p / all.q
-	}
-	for j := range n {
-		s.encode(b.codes[j*s.sub:][:s.sub], x[j*s.sub:][:s.sub], float64(b.d)*float64(b.scales[j]))
+		least = cost
+		if cost < *best {
+			*best, b.d, b.scales = cost, float32(d), scales
+		}
+		next := toHalf(all.p / all.q)
+		if next == d {
+			return
+		}
+		d = next
 	}
 }
 
@@ -190,43 +219,47 @@ func (s *symmetric) encode(codes []uint8, x []float64, step float64) {
 	}
 }
 
-// scale returns the scale whose multiples lie nearest to the steps: the least sum of weight*(step - d*integer)^2.
-func (s *symmetric) scale(steps, weights []float64) (d float64) {
-	const tries = 12 // how many integers, from either end of their range, the greatest step is brought to
+// scales returns the float16 scales whose multiples lie nearest to the steps, the best first: those of the least sum of
+// weight*(step - d*integer)^2.
+func (s *symmetric) scales(fit *symmetricFit) (all ranking[float64]) {
 	var greatest float64
-	for _, v := range steps {
+	for _, v := range fit.steps {
 		if math.Abs(v) > math.Abs(greatest) {
 			greatest = v
 		}
 	}
-	best := math.Inf(1)
+	tries := 12                                       // how many integers, from either end of their range, the greatest step is brought to
+	switch d := math.Abs(greatest) / float64(s.hi); { // the fewer bits the scale has, the more its rounding matters
+	case d < leastNormalHalf/64:
+		tries = s.hi
+	case d < leastNormalHalf:
+		tries = 24
+	}
 	for k := range 2 * tries {
 		l := s.lo + k/2
 		if k%2 == 1 {
 			l = s.hi - k/2
 		}
-		c := greatest / float64(l)
-		if c == 0 {
-			break
+		d := toHalf(greatest / float64(l))
+		if d == 0 {
+			continue
 		}
-		inv := 1 / c
+		inv := 1 / d
 		var cost float64
-		for j, v := range steps {
-			e := v - float64(c*float64(max(s.lo, min(s.hi, nearest(v*inv)))))
-			cost += float64(weights[j] * float64(e*e))
+		for j, v := range fit.steps {
+			e := v - float64(d*float64(max(s.lo, min(s.hi, nearest(v*inv)))))
+			cost += float64(fit.weights[j] * float64(e*e))
 		}
-		if cost < best {
-			best, d = cost, c
-		}
+		all.add(cost, d)
 	}
-	return d
+	return all
 }
 
 // integer returns the integer scale near step/d that leaves the least error in x, and the sums of its codes.
-func (s *symmetric) integer(x, w []float64, d, step float64) (scale int, best sums) {
+func (s *symmetric) integer(x, w []float64, d, step float64, ambiguous bool) (scale int, best sums) {
 	r := nearest(step / d)
 	from, to := max(s.lo, r-1), min(s.hi, r+1)
-	if sparse(x) {
+	if ambiguous {
 		from, to = s.lo, s.hi
 	}
 	var least float64
@@ -241,18 +274,6 @@ func (s *symmetric) integer(x, w []float64, d, step float64) (scale int, best su
 		}
 	}
 	return scale, best
-}
-
-// sparse reports whether x has one or two numbers beside zeros. Many steps fit these alike, and which of them is nearly a
-// multiple of the scale only trying all of them can tell.
-func sparse(x []float64) bool {
-	n := 0
-	for _, v := range x {
-		if v != 0 {
-			n++
-		}
-	}
-	return n == 1 || n == 2
 }
 
 // single quantises a block with a float16 scale of its own, which it returns.

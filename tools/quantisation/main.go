@@ -1,9 +1,9 @@
 // Command quantisation measures what each weight type costs: the zero-shot accuracy of a CLIP trained on CIFAR-10 over the
 // 10,000 test pictures, as a table in Markdown.
 //
-//	go run ./tools/quantisation CHECKPOINT TEST.tar TRAIN.tar >>docs/quantisation.md
+//	go run ./tools/quantisation CHECKPOINT TEST.tar TRAIN.tar [TYPE]... >>docs/quantisation.md
 //
-// The archives hold pictures in folders named after their classes. The importance matrix is gathered over every 100th
+// Without types it measures all. The archives hold pictures in folders named after their classes. The importance matrix is gathered over every 100th
 // training picture, and the labels' prompts.
 package main
 
@@ -26,10 +26,14 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 4 {
-		log.Fatal("usage: quantisation CHECKPOINT TEST.tar TRAIN.tar")
+	if len(os.Args) < 4 {
+		log.Fatal("usage: quantisation CHECKPOINT TEST.tar TRAIN.tar [TYPE]...")
 	}
-	if err := run(context.Background(), os.Args[1], os.Args[2], os.Args[3]); err != nil {
+	types := os.Args[4:]
+	if len(types) == 0 {
+		types = quantize.Names()
+	}
+	if err := run(context.Background(), os.Args[1], os.Args[2], os.Args[3], types); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -77,7 +81,7 @@ func readTar(name string, step int) ([]sample, error) {
 
 var labels = []string{"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
 
-func run(ctx context.Context, checkpoint, testTar, trainTar string) error {
+func run(ctx context.Context, checkpoint, testTar, trainTar string, types []string) error {
 	dir, err := os.MkdirTemp("", "quantisation")
 	if err != nil {
 		return err
@@ -102,7 +106,7 @@ func run(ctx context.Context, checkpoint, testTar, trainTar string) error {
 	fmt.Println("| type | file, MB | top-1 % | lost | cosine, mean | cosine, worst | with imatrix: top-1 % | lost | cosine, mean |")
 	fmt.Println("|---|---|---|---|---|---|---|---|---|")
 	fmt.Printf("| F32, float32 activations | %.2f | %.2f | | | | | | |\n", megabytes(source), reference.top1)
-	for _, name := range quantize.Names() {
+	for _, name := range types {
 		row := fmt.Sprintf("| %s |", name)
 		for i, m := range []*quantize.Imatrix{nil, im} {
 			file := filepath.Join(dir, fmt.Sprintf("%s-%d.gguf", name, i))
