@@ -65,8 +65,8 @@ func (f *functions) symbols() []symbol {
 		{"clipgo_context_free", &f.contextFree},
 		{"clipgo_run", &f.run},
 		{"clipgo_cancel", &f.cancel},
-		{"clipgo_profile", &f.profile},
 		{"clipgo_resample", &f.resample},
+		{"clipgo_profile", &f.profile},
 	}
 }
 
