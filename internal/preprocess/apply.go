@@ -3,6 +3,7 @@ package preprocess
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/clipgo/clipgo/internal/imageio"
 )
@@ -64,12 +65,24 @@ func (s Spec) Resized(p *imageio.Picture, r Resampler) (imageio.RGB, error) {
 		}
 		return small.ToRGB(), nil
 	}
-	rgb := p.ToRGB()
+	rgb := s.toRGB(p)
 	small, err := z.resize(rasterOf(rgb.Pix, rgb.W, rgb.H, 3), p.Orientation, w, h, x.window(), y.window())
 	if err != nil {
 		return imageio.RGB{}, err
 	}
 	return imageio.RGB{Pix: pad(small, x, y, s.Fill).pix, W: x.out, H: y.out}, nil
+}
+
+// toRGB converts as Pillow does; libvips takes the high byte of 16-bit grey, which Pillow clips.
+func (s Spec) toRGB(p *imageio.Picture) imageio.RGB {
+	if s.Backend == Libvips && p.Mode == imageio.Grey16 {
+		high := &imageio.Picture{Mode: imageio.Grey, W: p.W, H: p.H, Pix: make([]byte, p.W*p.H), Orientation: p.Orientation}
+		for i := range high.Pix {
+			high.Pix[i] = p.Pix[2*i+1]
+		}
+		p = high
+	}
+	return p.ToRGB()
 }
 
 // targetSize is the size that a picture of h x w is resized to.
@@ -78,6 +91,10 @@ func (s Spec) targetSize(h, w int) (th, tw int) {
 	case Exact:
 		return s.Height, s.Width
 	case Shortest:
+		longSide := longSide
+		if s.Backend == Libvips {
+			longSide = jsLongSide
+		}
 		if w <= h {
 			return longSide(s.Height, h, w), s.Height
 		}
@@ -156,7 +173,7 @@ func (s Spec) levels() *[3][256]float32 {
 			v := float32(x)
 			if s.Rescale && !fused {
 				switch s.Arithmetic {
-				case NumPy:
+				case NumPy, JavaScript:
 					v = float32(float64(x) * s.Factor)
 				case Fused:
 					v = float32(v * float32(s.Factor))
@@ -167,7 +184,9 @@ func (s Spec) levels() *[3][256]float32 {
 					v--
 				}
 			}
-			if s.Normalize {
+			if s.Normalize && s.Arithmetic == JavaScript {
+				v = float32((float64(v) - decimal(mean)) / decimal(std))
+			} else if s.Normalize {
 				v = float32(v-mean) / std
 			}
 			if s.NormalizeTwice {
@@ -177,4 +196,18 @@ func (s Spec) levels() *[3][256]float32 {
 		}
 	}
 	return &table
+}
+
+// openAIDecimals are CLIP's mean and std as configurations write them: with a digit more than a float32 needs.
+var openAIDecimals = []float64{0.48145466, 0.4578275, 0.40821073, 0.26862954, 0.26130258, 0.27577711}
+
+// decimal is the number in double precision that a configuration with x in it most likely says.
+func decimal(x float32) float64 {
+	for _, v := range openAIDecimals {
+		if float32(v) == x {
+			return v
+		}
+	}
+	v, _ := strconv.ParseFloat(strconv.FormatFloat(float64(x), 'g', -1, 32), 64) // what was printed can be read
+	return v
 }

@@ -49,7 +49,7 @@ func floatBytes(values []float32) []byte {
 	return b
 }
 
-// TestGoldenNoise compares with Pillow, torchvision, transformers and open_clip on odd sizes, every filter and every colour mode.
+// TestGoldenNoise compares with Pillow, torchvision, transformers 5 and 4, open_clip, OpenAI's clip and transformers.js on odd sizes, every filter and every colour mode.
 func TestGoldenNoise(t *testing.T) {
 	text, err := os.ReadFile("testdata/goldens.tsv")
 	require.NoError(t, err)
@@ -63,17 +63,16 @@ func TestGoldenNoise(t *testing.T) {
 		}
 		p := noise(mode, size[0], size[1])
 		cases[what]++
-		if what == "hf" || what == "hf5" || what == "openclip" {
+		switch what {
+		case "hf", "hf4", "hf5", "openclip", "openai", "tfjs":
 			parse := func(b []byte) (Spec, error) { return ParseHF(b, "clip") }
 			if what == "openclip" {
 				parse = ParseOpenCLIP
 			}
 			spec, err := parse([]byte(how))
 			require.NoError(t, err, line)
-			if what == "hf5" {
-				spec, err = spec.With(CompatHF5)
-				require.NoError(t, err, line)
-			}
+			spec, err = spec.With(Compat(what))
+			require.NoError(t, err, line)
 			got, err := spec.Apply(p, nil)
 			require.NoError(t, err, line)
 			if digest(floatBytes(got.Values)) != want {
@@ -98,5 +97,5 @@ func TestGoldenNoise(t *testing.T) {
 			t.Errorf("differs: %s", line)
 		}
 	}
-	require.Equal(t, map[string]int{"pillow": 210, "int16": 21, "float32": 14, "hf": 97, "hf5": 90, "openclip": 156}, cases)
+	require.Equal(t, map[string]int{"pillow": 210, "int16": 21, "float32": 14, "hf": 97, "hf4": 240, "hf5": 90, "openclip": 156, "openai": 96, "tfjs": 249}, cases)
 }

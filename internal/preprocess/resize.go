@@ -56,6 +56,8 @@ type resizer struct {
 func (z resizer) resize(src raster, turn imageio.Orientation, w, h int, x, y span) (raster, error) {
 	b, f := z.backend, z.filter
 	switch {
+	case b == Libvips:
+		return resizeAffine(src.turned(turn), f, w, h, x, y), nil
 	case f == Nearest:
 		return resizeNearest(src.turned(turn), b, w, h, x, y), nil
 	case b == TorchFloat32 && f == Bilinear:

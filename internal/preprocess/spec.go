@@ -29,6 +29,7 @@ const (
 	Pillow       Backend = "pillow"
 	TorchInt16   Backend = "torchvision"         // torchvision's integer kernels, as it uses them with AVX2
 	TorchFloat32 Backend = "torchvision-float32" // the same, but for bilinear in single precision, as with AVX-512 and on ARM
+	Libvips      Backend = "libvips"             // libvips' affine transformation, without antialiasing, as transformers.js has it in Node
 )
 
 // CropRule says where a centred crop lies when the difference d of the sizes is odd.
@@ -47,6 +48,8 @@ const (
 	NumPy    Arithmetic = "numpy"    // float32(float64(x) * factor), then (v - mean) / std in float32
 	Fused    Arithmetic = "fused"    // (x - mean/factor) / (std/factor) in float32, as transformers does on torchvision
 	ToTensor Arithmetic = "totensor" // x / 255, then (v - mean) / std in float32, as open_clip does
+
+	JavaScript Arithmetic = "javascript" // float32(x * factor), then float32((v - mean) / std), each in float64
 )
 
 // Spec is the whole way from a picture to pixel values. The zero value is not valid.
@@ -148,13 +151,15 @@ func (s Spec) Validate() error {
 	switch {
 	case !oneOf(s.Filter, Nearest, Box, Bilinear, Hamming, Bicubic, Lanczos):
 		return fieldError("filter", "%q is unknown", s.Filter)
-	case !oneOf(s.Backend, Pillow, TorchInt16, TorchFloat32):
+	case !oneOf(s.Backend, Pillow, TorchInt16, TorchFloat32, Libvips):
 		return fieldError("backend", "%q is unknown", s.Backend)
-	case s.Backend != Pillow && oneOf(s.Filter, Box, Hamming):
+	case oneOf(s.Backend, TorchInt16, TorchFloat32) && oneOf(s.Filter, Box, Hamming):
 		return fieldError("filter", "torchvision has no %s filter", s.Filter)
+	case s.Backend == Libvips && s.Filter == Lanczos:
+		return fieldError("filter", "libvips' lanczos can't be reproduced")
 	case !oneOf(s.CropRule, CropHF, CropHFTorch, CropTorchvision):
 		return fieldError("crop_rule", "%q is unknown", s.CropRule)
-	case !oneOf(s.Arithmetic, NumPy, Fused, ToTensor):
+	case !oneOf(s.Arithmetic, NumPy, Fused, ToTensor, JavaScript):
 		return fieldError("arithmetic", "%q is unknown", s.Arithmetic)
 	case s.Rescale && (math.IsNaN(s.Factor) || math.IsInf(s.Factor, 0) || s.Factor == 0):
 		return fieldError("rescale_factor", "%v: a finite number other than 0 expected", s.Factor)
@@ -200,6 +205,7 @@ const (
 	CompatHF4      Compat = "hf4"      // transformers 4, whose default processors were the Pillow ones
 	CompatOpenCLIP Compat = "openclip" // open_clip 3
 	CompatOpenAI   Compat = "openai"   // OpenAI's own CLIP package
+	CompatTFJS     Compat = "tfjs"     // transformers.js 4 in Node
 )
 
 // With returns the Spec as another program would carry it out: the same size, filter, mean and std by that program's backend,
@@ -212,8 +218,10 @@ func (s Spec) With(c Compat) (Spec, error) {
 		s.Backend, s.CropRule, s.Arithmetic, s.ConvertLast = TorchInt16, CropHFTorch, Fused, false
 	case CompatOpenCLIP, CompatOpenAI:
 		s.Backend, s.CropRule, s.Arithmetic, s.ConvertLast = Pillow, CropTorchvision, ToTensor, true
+	case CompatTFJS:
+		s.Backend, s.CropRule, s.Arithmetic, s.ConvertLast = Libvips, CropHFTorch, JavaScript, false
 	default:
-		return s, fmt.Errorf("compatibility mode %q is unknown: hf, hf4, hf5, openclip or openai", c)
+		return s, fmt.Errorf("compatibility mode %q is unknown", c)
 	}
 	return s, s.Validate()
 }

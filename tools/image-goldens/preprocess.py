@@ -1,19 +1,17 @@
 """Writes internal/preprocess/testdata/goldens.tsv: what Pillow, torchvision, transformers and open_clip make of noise pictures.
 
 Each line: what, mode, width, height, filter or configuration, output width, output height, first 16 digits of the sha256 of the
-output (bytes, or float32 pixel values). The noise is the top byte of x = 1664525 x + 1013904223 mod 2^32, from x = width.
+output (bytes, or float32 pixel values). noise.py says what the pictures are; modes.py and tfjs.mjs write further lines.
 
     ATEN_CPU_CAPABILITY=avx2 python tools/image-goldens/preprocess.py > internal/preprocess/testdata/goldens.tsv
     ATEN_CPU_CAPABILITY=default python tools/image-goldens/preprocess.py float32 >> internal/preprocess/testdata/goldens.tsv
 """
-import hashlib
 import json
 import sys
 
 import numpy as np
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
-from PIL import Image
 from torchvision.transforms.v2 import functional as tvF
 from transformers import (CLIPImageProcessor, ConvNextImageProcessor, EfficientNetImageProcessor, Siglip2ImageProcessor)
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -21,31 +19,10 @@ from transformers.models.convnext.image_processing_pil_convnext import ConvNextI
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
 from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
 
+from noise import BYTES, floats, line, noise
+
 FILTERS = ["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"]
-BYTES = {"1": 1, "L": 1, "P": 1, "LA": 2, "I;16": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}
 SIZES = [(37, 23, 16, 16), (23, 37, 64, 50), (200, 131, 33, 131), (200, 131, 200, 17), (5, 3, 40, 40), (1, 1, 7, 5), (640, 9, 8, 3)]
-
-
-def noise(mode, w, h):
-    n = w * h * BYTES[mode]
-    x, out = w, bytearray()
-    for _ in range(n):
-        x = (1664525 * x + 1013904223) & 0xFFFFFFFF
-        out.append(x >> 24)
-    if mode == "1":
-        return Image.frombytes("L", (w, h), bytes(255 * (v >> 7) for v in out)).convert("1", dither=Image.Dither.NONE)
-    im = Image.frombytes(mode, (w, h), bytes(out))
-    if mode == "P":
-        im.putpalette([v for i in range(256) for v in (i, 255 - i, i ^ 0x55)])
-    return im
-
-
-def digest(data):
-    return hashlib.sha256(data).hexdigest()[:16]
-
-
-def line(what, mode, w, h, how, ow, oh, data):
-    print("\t".join([what, mode, str(w), str(h), how, str(ow), str(oh), digest(data)]))
 
 
 def own(im):
@@ -66,11 +43,6 @@ def torchvision(what, names):
             x = torch.from_numpy(np.array(noise("RGB", w, h))).permute(2, 0, 1)
             y = tvF.resize(x, [oh, ow], interpolation=tvF.InterpolationMode(name), antialias=True)
             line(what, "RGB", w, h, name, ow, oh, y.permute(1, 2, 0).contiguous().numpy().tobytes())
-
-
-def floats(what, w, h, config, values):
-    v = np.ascontiguousarray(values, dtype=np.float32)
-    line(what, "RGB", w, h, json.dumps(config), v.shape[-1], v.shape[-2], v.tobytes())
 
 
 def transformers():
@@ -98,15 +70,15 @@ def transformers():
             for w, h in shapes:
                 im = noise("RGB", w, h)
                 full = dict(config, image_processor_type=name + "ImageProcessor")
-                floats("hf", w, h, full, pil(**config)(im, return_tensors="np")["pixel_values"][0])
+                floats("hf", "RGB", w, h, full, pil(**config)(im, return_tensors="np")["pixel_values"][0])
                 if config.get("resample") != 1:
-                    floats("hf5", w, h, full, torch_class(**config)(im, return_tensors="np")["pixel_values"][0])
+                    floats("hf5", "RGB", w, h, full, torch_class(**config)(im, return_tensors="np")["pixel_values"][0])
     for w, h in shapes + [(300, 4), (3, 500), (129, 128)]:
         for n in (16, 37):
             config = {"patch_size": 4, "max_num_patches": n}
             full = dict(config, image_processor_type="Siglip2ImageProcessor")
             for what, c in ("hf", Siglip2ImageProcessorPil), ("hf5", Siglip2ImageProcessor):
-                floats(what, w, h, full, c(**config)(noise("RGB", w, h), return_tensors="np")["pixel_values"][0])
+                floats(what, "RGB", w, h, full, c(**config)(noise("RGB", w, h), return_tensors="np")["pixel_values"][0])
 
 
 def open_clip():
@@ -123,7 +95,7 @@ def open_clip():
                     continue
                 pp = PreprocessCfg(**config)
                 v = image_transform_v2(pp, is_train=False)(noise(mode, w, h)).numpy()
-                line("openclip", mode, w, h, json.dumps({"preprocess_cfg": config}), v.shape[-1], v.shape[-2], v.tobytes())
+                floats("openclip", mode, w, h, {"preprocess_cfg": config}, v)
 
 
 if sys.argv[1:] == ["float32"]:
