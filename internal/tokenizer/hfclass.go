@@ -167,6 +167,9 @@ func hfXLMRoberta(h *hfFiles) (Spec, error) {
 	return spec, spec.frame("XLMRobertaTokenizer", spec.BOS, spec.EOS)
 }
 
+// t5Unknown is the id that T5Tokenizer takes for its unknown token, whatever the vocabulary says.
+const t5Unknown = 2
+
 // hfT5 is T5Tokenizer, which open_clip's SigLIP checkpoints name. The class also adds <extra_id_0> to <extra_id_99>
 // behind the vocabulary; they are left out, as no text tower here has rows for them.
 func hfT5(h *hfFiles) (Spec, error) {
@@ -185,7 +188,7 @@ func hfT5(h *hfFiles) (Spec, error) {
 		spec.Tokens, spec.Scores, charsmap = m.pieces, m.scores, m.charsmap
 		c.addPieces(m)
 	}
-	if err := h.finishUnigram(&spec, charsmap, 2); err != nil {
+	if err := h.finishUnigram(&spec, charsmap, t5Unknown); err != nil {
 		return Spec{}, err
 	}
 	if spec.EOS == None {
@@ -287,14 +290,11 @@ func hfSiglip(h *hfFiles) (Spec, error) {
 	if !ok {
 		return Spec{}, fmt.Errorf("tokenizer_config.json: unk_token is missing, which SiglipTokenizer needs")
 	}
+	spec.Pipeline.Normalizers[0].Shield = unk
+	fallback := spec.Pipeline.ByteFallback
+	spec.Pipeline = siglipPipeline(spec.Pipeline.Normalizers[0], c.Lowercase == nil || *c.Lowercase)
+	spec.Pipeline.ByteFallback = fallback
 	p := &spec.Pipeline
-	p.Normalizers[0].Shield = unk
-	p.Normalizers = []Step{{Type: "RemovePunctuation"}, {Type: "PythonSpaces"}, p.Normalizers[0]}
-	if c.Lowercase == nil || *c.Lowercase {
-		p.Normalizers = append([]Step{{Type: "PythonLowercase"}}, p.Normalizers...)
-	}
-	p.Clean = []Step{{Type: "Replace", Pattern: spaceMark, Content: " "}, {Type: "Prepend", Content: spaceMark}}
-	p.OneEOS = true
 	// The model's own types decide what text may become; the special tokens don't change them.
 	types := slices.Clone(spec.Types)
 	modelUnk := spec.Unk
@@ -311,6 +311,19 @@ func hfSiglip(h *hfFiles) (Spec, error) {
 	}
 	p.After = []int32{spec.EOS}
 	return spec, nil
+}
+
+// siglipPipeline is what SiglipTokenizer does to a text before the sentencepiece library's own step, and around it.
+func siglipPipeline(sentencePiece Step, lower bool) Pipeline {
+	p := Pipeline{
+		Clean:       []Step{{Type: "Replace", Pattern: spaceMark, Content: " "}, {Type: "Prepend", Content: spaceMark}},
+		Normalizers: []Step{{Type: "RemovePunctuation"}, {Type: "PythonSpaces"}, sentencePiece},
+		OneEOS:      true,
+	}
+	if lower {
+		p.Normalizers = append([]Step{{Type: "PythonLowercase"}}, p.Normalizers...)
+	}
+	return p
 }
 
 // hfGeneric is TokenizersBackend: tokenizer.json as it stands.

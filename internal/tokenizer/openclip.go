@@ -1,6 +1,9 @@
 package tokenizer
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // OpenCLIPOptions is what open_clip's text configuration says of its tokeniser (tokenizer_kwargs, context_length).
 type OpenCLIPOptions struct {
@@ -21,31 +24,34 @@ func OpenCLIP(o OpenCLIPOptions) (Spec, error) {
 	if err != nil {
 		return Spec{}, err
 	}
-	if o.Clean == "" {
-		o.Clean = "lower"
-	}
+	return s.LikeOpenCLIP(o)
+}
+
+// simple returns the tokeniser of the class SimpleTokenizer, which OpenAI wrote and open_clip took over, with CLIP's vocabulary.
+// word is the regular expression that cuts words.
+func (s Spec) simple(start, end, word string) Spec {
 	n := len(s.Tokens)
-	s.Tokens = append(append([]string(nil), s.Tokens[:n-2]...), openCLIPStart, openCLIPEnd)
-	s.Types = make([]TokenType, n)
-	for id := range s.Types {
-		s.Types[id] = Normal
+	s.Tokens, s.Types = slices.Clone(s.Tokens), slices.Clone(s.Types)
+	if len(s.Types) == 0 {
+		s.Types = slices.Repeat([]TokenType{Normal}, n)
 	}
-	s.Types[n-2], s.Types[n-1] = Control, Control
+	s.Tokens[s.BOS], s.Tokens[s.EOS] = start, end
+	s.Types[s.BOS], s.Types[s.EOS] = Control, Control
 	s.Pad, s.Unk = 0, None
 	s.Pipeline = Pipeline{
 		EndOfWord: clipEndOfWord,
-		// Without regard to case the iota subscript is a letter's variant but no letter: neither half of open_clip's
-		// expression matches it, and it separates words.
+		// Without regard to case the iota subscript is a letter's variant but no letter: neither half of the expression
+		// matches it, and it separates words.
 		Normalizers: []Step{{Type: "Replace", Pattern: "\u0345", Content: " "}},
 		PreTokenizers: []Step{
-			{Type: "Split", Regex: openCLIPWord, Behavior: "Removed", Invert: true},
+			{Type: "Split", Regex: word, Behavior: "Removed", Invert: true},
 			{Type: "ByteLevel"},
 		},
 		WholeControls: true,
 		Before:        []int32{s.BOS},
 		After:         []int32{s.EOS},
 	}
-	return s.ForOpenCLIP(o)
+	return s
 }
 
 // ForOpenCLIP returns a tokeniser of Hugging Face's as open_clip wraps it (HFTokenizer): cleaned text, rows of one

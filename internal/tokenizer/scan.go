@@ -21,12 +21,14 @@ var scanners = map[string]scanner{
 	// Older files of the same class.
 	`'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`: scanCLIPWord,
 	gpt2Word:     scanGPT2,
-	openCLIPWord: scanOpenCLIP,
+	openCLIPWord: func(text string) int { return scanSimple(text, openCLIPStart, openCLIPEnd) },
+	openAIWord:   func(text string) int { return scanSimple(text, clipStart, clipEnd) },
 }
 
 const (
 	clipWord     = `<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`
 	openCLIPWord = `(?i)<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`
+	openAIWord   = `(?i)` + clipWord
 	gpt2Word     = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 )
 
@@ -157,12 +159,12 @@ func scanCLIPWord(text string) int {
 	return size + run(text[size:], c)
 }
 
-// scanOpenCLIP is scanCLIP with open_clip's special tokens and without regard to case.
-func scanOpenCLIP(text string) int {
+// scanSimple is scanCLIP with these special tokens and without regard to case.
+func scanSimple(text, start, end string) int {
 	if text[0] != '<' && text[0] != '\'' {
 		return scanCLIPWord(text)
 	}
-	for _, special := range [...]string{openCLIPStart, openCLIPEnd} {
+	for _, special := range [...]string{start, end} {
 		if len(text) >= len(special) && strings.EqualFold(text[:len(special)], special) {
 			return len(special)
 		}

@@ -4,8 +4,11 @@
     python goldens.py sample VARIANTS CLIP ../../internal/tokenizer/testdata
         (VARIANTS: what variants.py made; CLIP: a folder with CLIP's vocab.json and merges.txt)
     python goldens.py lines   NAME FOLDER COUNT OUT.jsonl.gz
-        (FOLDER: a checkpoint for AutoTokenizer, a file.model for sentencepiece, or open_clip:CLEAN for its
-        SimpleTokenizer, without the lines in which ftfy finds mojibake and those with characters newer than Python)
+        (FOLDER: a checkpoint for AutoTokenizer, a file.model for sentencepiece, open_clip:CLEAN for its
+        SimpleTokenizer, open_clip:CLEAN:CHECKPOINT for its HFTokenizer, or openai for that package's; the last three
+        without the lines in which ftfy finds mojibake and those with characters newer than Python)
+    python goldens.py modes   ../../internal/tokenizer/testdata
+        (how open_clip and OpenAI's package use the vocabularies there; needs pip install --no-deps openai-clip)
 
 Every line of a .jsonl.gz is [text, ids], the special ids included. transformers 5.23.0, tokenizers 0.23.3.
 """
@@ -15,6 +18,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import unicodedata
 
 import texts
@@ -22,19 +26,34 @@ import texts
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
+def plain_only(encode):
+    """encode without the lines in which ftfy finds mojibake and those with characters newer than Python."""
+    import ftfy
+
+    def checked(text):
+        if any(unicodedata.category(c) == "Cn" for c in text) or ftfy.fix_text(text) != ftfy.fix_text(text, fix_encoding=False):
+            return None
+        return encode(text)
+
+    return checked
+
+
 def encoder(folder):
+    if folder == "openai":
+        from clip.simple_tokenizer import SimpleTokenizer
+
+        tokenizer = SimpleTokenizer()
+        start, end = (tokenizer.encoder[f"<|{which}oftext|>"] for which in ("start", "end"))
+        return plain_only(lambda text: [start, *tokenizer.encode(text), end])
     if folder.startswith("open_clip:"):
-        import ftfy
-        from open_clip.tokenizer import SimpleTokenizer
+        from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
-        tokenizer = SimpleTokenizer(clean=folder.removeprefix("open_clip:"))
-
-        def encode(text):
-            if any(unicodedata.category(c) == "Cn" for c in text) or ftfy.fix_text(text) != ftfy.fix_text(text, fix_encoding=False):
-                return None
-            return [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id]
-
-        return encode
+        clean, _, checkpoint = folder.removeprefix("open_clip:").partition(":")
+        if checkpoint:
+            wrapper = HFTokenizer(checkpoint, clean=clean)
+            return plain_only(lambda text: wrapper.tokenizer(wrapper.clean_fn(text))["input_ids"])
+        tokenizer = SimpleTokenizer(clean=clean)
+        return plain_only(lambda text: [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id])
     if folder.endswith(".model"):
         import sentencepiece
 
@@ -75,9 +94,28 @@ def sample(variants, clip, out):
         write(os.path.join(folder, "lines.jsonl.gz"), texts.lines(500, name), encoder(model if spm else folder))
 
 
+def modes(out):
+    write(os.path.join(out, "openai.jsonl.gz"), texts.lines(600, "openai"), encoder("openai"))
+    for name, kind in (("class-siglip", "T5Tokenizer"), ("class-siglip2", "GemmaTokenizer"), ("class-xlmr", None)):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(os.path.join(out, name), folder, dirs_exist_ok=True)
+            if kind:  # the class that timm's checkpoints of SigLIP name
+                path = os.path.join(folder, "tokenizer_config.json")
+                with open(path) as f:
+                    config = json.load(f) | {"tokenizer_class": kind}
+                with open(path, "w") as f:
+                    json.dump(config, f)
+                with open(os.path.join(folder, "config.json"), "w") as f:
+                    json.dump({"model_type": "t5"}, f)
+            clean = "canonicalize" if kind else "whitespace"
+            write(os.path.join(out, name, "open_clip.jsonl.gz"), texts.lines(400, name), encoder(f"open_clip:{clean}:{folder}"))
+
+
 def main():
     if sys.argv[1] == "sample":
         sample(*sys.argv[2:])
+    elif sys.argv[1] == "modes":
+        modes(sys.argv[2])
     elif sys.argv[1] == "lines":
         _, _, seed, folder, count, out = sys.argv
         write(out, texts.lines(int(count), seed), encoder(folder))
