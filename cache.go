@@ -46,9 +46,9 @@ func (m *Model) labelEntry(labels, templates []string) (e cacheEntry, ok bool) {
 	return e, true
 }
 
-// numbers says how the engine computes, as far as that may show in a result's last bits.
+// numbers says how texts are read and the engine computes, as far as that may show in a result's last bits.
 func (m *Model) numbers() string {
-	return fmt.Sprint(m.engine.Native, m.engine.ISA, m.engine.Threads, m.engine.Activations)
+	return fmt.Sprint(m.options.compat, m.engine.Native, m.engine.ISA, m.engine.Threads, m.engine.Activations)
 }
 
 // stamps tells apart the states of all files that an embedding depends on: the executable, the native library, and the

@@ -68,6 +68,7 @@ type options struct {
 	engine      engine.Options
 	activations *Activations // nil: the engine's own
 	strict      bool
+	compat      Compat // "": the layout's own
 	warn        func(string)
 	cache       string // folder; "": none
 	embedded    bool   // the model is part of the executable
@@ -136,6 +137,10 @@ func open(f *gguf.File, opts []Option) (*Model, error) {
 	m := &Model{file: f, options: o}
 	var err error
 	if m.arch, err = arch.ReadKeys(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if err := m.applyCompat(); err != nil {
 		f.Close()
 		return nil, err
 	}

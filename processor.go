@@ -136,7 +136,11 @@ func (p *Processor) pixelSpec() (preprocess.Spec, error) {
 			return preprocess.Spec{}, err
 		}
 		defer m.leave()
-		return preprocess.FromKeys(m.file)
+		spec, err := preprocess.FromKeys(m.file)
+		if err != nil {
+			return spec, err
+		}
+		return m.compatPixels(spec)
 	})
 }
 
@@ -150,7 +154,18 @@ func (p *Processor) tokenizer() (*tokenizer.Tokenizer, error) {
 			return nil, err
 		}
 		defer m.leave()
-		return tokenkeys.Read(m.file)
+		spec, err := tokenkeys.Read(m.file)
+		if err != nil {
+			return nil, err
+		}
+		if spec, err = m.compatText(spec); err != nil {
+			return nil, fmt.Errorf("%s: compatibility mode %q: %w", m.file.Name(), m.options.compat, err)
+		}
+		t, err := tokenizer.New(spec)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.file.Name(), err)
+		}
+		return t, nil
 	})
 }
 

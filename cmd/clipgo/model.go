@@ -26,6 +26,7 @@ func engineFlags() []cli.Flag {
 		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "`N` threads compute (default: one for each processor)"},
 		activationsFlag(), fastFlag(), isaFlag(),
 		&cli.BoolFlag{Name: "interpreter", Usage: "compute slowly in Go, without the native engine"},
+		compatFlag(),
 		&cli.BoolFlag{Name: "strict", Usage: "a text longer than the model's context is an error"},
 	}
 }
@@ -79,6 +80,11 @@ func engineOptions(c *cli.Context, s streams) ([]clipgo.Option, error) {
 		clipgo.WithActivations(a),
 		clipgo.WithWarnings(func(text string) { s.warn("warning: %s", text) }),
 	}
+	compat, err := compatOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	options = append(options, compat...)
 	if c.Bool("interpreter") {
 		options = append(options, clipgo.WithInterpreter())
 	}
@@ -100,6 +106,22 @@ func cacheOptions(c *cli.Context) []clipgo.Option {
 		return nil
 	}
 	return []clipgo.Option{clipgo.WithCache(root)}
+}
+
+func compatFlag() cli.Flag {
+	return &cli.StringFlag{Name: "compat", Usage: "give the numbers of another `PROGRAM`: hf, hf5, hf4, openclip, openai or tfjs (default: hf;\n\tfor models from open_clip openclip); docs/parity.md tells what differs"}
+}
+
+// compatOptions reads compatFlag.
+func compatOptions(c *cli.Context) ([]clipgo.Option, error) {
+	if !c.IsSet("compat") {
+		return nil, nil
+	}
+	mode, err := clipgo.ParseCompat(c.String("compat"))
+	if err != nil {
+		return nil, fmt.Errorf("--compat: %w", err)
+	}
+	return []clipgo.Option{clipgo.WithCompat(mode)}, nil
 }
 
 // openModel opens the model that the flags name.

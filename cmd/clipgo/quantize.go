@@ -35,6 +35,7 @@ Examples:
 			&cli.StringFlag{Name: "target-size", Usage: "the best mix of types whose file has at most `SIZE` bytes, such as 60M"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what each tensor would become, and write nothing"},
 			&cli.StringSliceFlag{Name: "check", Usage: "at the end compare both files over the pictures in `FOLDER` (or file);\n\tmay be repeated. With labels, their scores too"},
+			compatFlag(),
 		}, labelFlags()...),
 		Action: func(c *cli.Context) error { return quantizeAction(c, s) },
 	})
@@ -117,7 +118,14 @@ func newCheck(c *cli.Context, in, out string) (*comparing, error) {
 		if len(x.labels) > 0 {
 			return nil, errors.New("quantize: labels are for --check FOLDER, which is missing")
 		}
+		if c.IsSet("compat") {
+			return nil, errors.New("quantize: --compat is for --check FOLDER, which is missing")
+		}
 		return nil, nil
+	}
+	var err error
+	if x.options, err = compatOptions(c); err != nil {
+		return nil, fmt.Errorf("quantize: %w", err)
 	}
 	if c.Bool("dry-run") {
 		return nil, errors.New("quantize: --check needs the file that --dry-run doesn't write")

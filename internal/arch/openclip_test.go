@@ -2,6 +2,7 @@ package arch
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -91,6 +92,25 @@ func TestOpenCLIPSigLIPByName(t *testing.T) {
 		if tensor.Name == "v.position_embd.weight" {
 			assert.Equal(t, []uint64{1152, 27 * 27}, tensor.Dims)
 		}
+	}
+}
+
+// The activations of timm 1.0.31's vit_*_siglip_* (vision_transformer.py: act_layer='gelu_tanh', or none).
+func TestSigLIPActivations(t *testing.T) {
+	for name, want := range map[string]program.Activation{
+		"vit_base_patch32_siglip_256 768":      program.ActGELUTanh,
+		"vit_base_patch16_siglip_224 768":      program.ActGELU,
+		"vit_base_patch16_siglip_512 768":      program.ActGELU,
+		"vit_large_patch16_siglip_384 1024":    program.ActGELU,
+		"vit_large_patch16_siglip_512 1024":    program.ActGELUTanh,
+		"vit_so400m_patch14_siglip_378 1152":   program.ActGELU,
+		"vit_so400m_patch16_siglip_256 1152":   program.ActGELUTanh,
+		"vit_giantopt_patch16_siglip_384 1536": program.ActGELUTanh,
+	} {
+		timm, width, _ := strings.Cut(name, " ")
+		m := readModel(t, OpenCLIP, fmt.Sprintf(`{"embed_dim": %s, "custom_text": true, "vision_cfg": {"timm_model_name": %q, "timm_pool": "map",
+			"timm_proj": "none"}, "text_cfg": {"width": %s, "no_causal_mask": true}}`, width, timm, width))
+		assert.Equal(t, want, m.Vision.Act, timm)
 	}
 }
 

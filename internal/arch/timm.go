@@ -11,12 +11,21 @@ import (
 
 // timmWidths are the image towers of SigLIP and SigLIP 2 as timm names them, before "_siglip_" and the size of the picture.
 var timmWidths = map[string]Tower{
-	"vit_base_patch16":     {Width: 768, Layers: 12, Heads: 12, FFN: 3072, Act: program.ActGELU},
-	"vit_base_patch32":     {Width: 768, Layers: 12, Heads: 12, FFN: 3072, Act: program.ActGELU},
-	"vit_large_patch16":    {Width: 1024, Layers: 24, Heads: 16, FFN: 4096, Act: program.ActGELU},
-	"vit_so400m_patch14":   {Width: 1152, Layers: 27, Heads: 16, FFN: 4304, Act: program.ActGELU},
-	"vit_so400m_patch16":   {Width: 1152, Layers: 27, Heads: 16, FFN: 4304, Act: program.ActGELUTanh},
-	"vit_giantopt_patch16": {Width: 1536, Layers: 40, Heads: 16, FFN: 6144, Act: program.ActGELUTanh},
+	"vit_base_patch16":     {Width: 768, Layers: 12, Heads: 12, FFN: 3072},
+	"vit_base_patch32":     {Width: 768, Layers: 12, Heads: 12, FFN: 3072},
+	"vit_large_patch16":    {Width: 1024, Layers: 24, Heads: 16, FFN: 4096},
+	"vit_so400m_patch14":   {Width: 1152, Layers: 27, Heads: 16, FFN: 4304},
+	"vit_so400m_patch16":   {Width: 1152, Layers: 27, Heads: 16, FFN: 4304},
+	"vit_giantopt_patch16": {Width: 1536, Layers: 40, Heads: 16, FFN: 6144},
+}
+
+// SigLIPActivation returns the activation of a SigLIP's image tower in timm, and so in open_clip: GELU itself, or for the
+// later ones its approximation. (transformers approximates in all of them.)
+func (v *Vision) SigLIPActivation() program.Activation {
+	if v.Patch == 32 || v.Width == 1024 && v.Image == 512 || v.Width >= 1152 && v.Patch == 16 {
+		return program.ActGELUTanh
+	}
+	return program.ActGELU
 }
 
 // timmOthers are image towers that can't be read yet, by how their names begin.
@@ -61,7 +70,9 @@ func readTimm(c *Config, projection int) *Vision {
 	if err != nil {
 		c.Fail("timm_model_name", "is %q: %v", name, err)
 	}
-	return &Vision{Tower: tower, Image: image, Patch: patch}
+	v := &Vision{Tower: tower, Image: image, Patch: patch}
+	v.Act = v.SigLIPActivation()
+	return v
 }
 
 func timmTable(v *Vision) Table {

@@ -32,7 +32,9 @@ func TestLikeOpenCLIP(t *testing.T) {
 		if name == "class-siglip2" {
 			continue // its class lower-cases, which open_clip's configuration doesn't know of
 		}
-		t.Run(name+" and back", func(t *testing.T) { compare(t, made(t, spec.LikeTransformers()), readGoldens(t, dir+"/lines.jsonl.gz")) })
+		t.Run(name+" and back", func(t *testing.T) {
+			compare(t, made(t, spec.LikeTransformers()), readGoldens(t, dir+"/lines.jsonl.gz"))
+		})
 	}
 }
 

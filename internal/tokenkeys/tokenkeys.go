@@ -57,46 +57,52 @@ func Write(w *gguf.Writer, s *tokenizer.Spec) error {
 	return err
 }
 
-// Read makes the tokeniser that a file holds. Files by clip.cpp have CLIP's tokens without its merges, which are known:
-// they get CLIP's own table, if it is theirs.
-func Read(f *gguf.File) (*tokenizer.Tokenizer, error) {
-	t, err := read(f)
+// Read returns the tokeniser that a file holds; tokenizer.New checks it. Files by clip.cpp have CLIP's tokens without its merges,
+// which are known: they get CLIP's own table, if it is theirs.
+func Read(f *gguf.File) (tokenizer.Spec, error) {
+	s, err := read(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+		return s, fmt.Errorf("%s: %w", f.Name(), err)
 	}
-	return t, nil
+	return s, nil
 }
 
-func read(f *gguf.File) (*tokenizer.Tokenizer, error) {
+// Kind returns which algorithm a file's tokeniser has, "" for a file without one.
+func Kind(f *gguf.File) (tokenizer.Kind, error) {
+	kind, err := f.StringOr(keyModel, "")
+	return tokenizer.Kind(kind), err
+}
+
+func read(f *gguf.File) (tokenizer.Spec, error) {
 	tokens, err := f.Strings(keyTokens)
 	if err != nil {
-		return nil, err
+		return tokenizer.Spec{}, err
 	}
 	pipeline, err := f.StringOr(keyPipeline, "")
 	if err != nil {
-		return nil, err
+		return tokenizer.Spec{}, err
 	}
 	if pipeline == "" {
 		return readForeign(tokens)
 	}
 	s := tokenizer.Spec{Tokens: tokens}
 	if s.Pipeline, err = tokenizer.ParsePipeline(pipeline); err != nil {
-		return nil, err
+		return s, err
 	}
 	kind, err := f.String(keyModel)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	s.Kind = tokenizer.Kind(kind)
 	if s.Merges, err = f.StringsOr(keyMerges, nil); err != nil {
-		return nil, err
+		return s, err
 	}
 	if s.Scores, err = readScores(f); err != nil {
-		return nil, err
+		return s, err
 	}
 	types, err := f.IntsOr(keyTypes, nil)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	for _, t := range types {
 		s.Types = append(s.Types, tokenizer.TokenType(t))
@@ -107,14 +113,14 @@ func read(f *gguf.File) (*tokenizer.Tokenizer, error) {
 	}{{keyBOS, &s.BOS}, {keyEOS, &s.EOS}, {keyPad, &s.Pad}, {keyUnk, &s.Unk}} {
 		id, err := f.IntOr(special.key, int64(tokenizer.None))
 		if err != nil {
-			return nil, err
+			return s, err
 		}
 		if id < -1 || id >= int64(len(tokens)) {
-			return nil, fmt.Errorf("%s is %d, expected an id of the %d tokens", special.key, id, len(tokens))
+			return s, fmt.Errorf("%s is %d, expected an id of the %d tokens", special.key, id, len(tokens))
 		}
 		*special.id = int32(id)
 	}
-	return tokenizer.New(s)
+	return s, nil
 }
 
 // narrow returns scores as float32, as other programs store them, where that loses nothing.
@@ -150,21 +156,21 @@ func readScores(f *gguf.File) ([]float64, error) {
 	return nil, fmt.Errorf("%s is a %T, expected an array of float32 or float64", keyScores, v)
 }
 
-// readForeign makes the tokeniser of a file that has only tokens: CLIP's, if they are CLIP's tokens.
-func readForeign(tokens []string) (*tokenizer.Tokenizer, error) {
+// readForeign returns the tokeniser of a file that has only tokens: CLIP's, if they are CLIP's tokens.
+func readForeign(tokens []string) (tokenizer.Spec, error) {
 	s, err := tokenizer.OpenAICLIP()
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	if len(tokens) != len(s.Tokens) {
-		return nil, fmt.Errorf("%s has %d tokens and no merges, and is not CLIP's vocabulary of %d: texts can't be tokenised; "+
+		return s, fmt.Errorf("%s has %d tokens and no merges, and is not CLIP's vocabulary of %d: texts can't be tokenised; "+
 			"convert the original checkpoint instead", keyTokens, len(tokens), len(s.Tokens))
 	}
 	for i, token := range s.Tokens {
 		if tokens[i] != token {
-			return nil, fmt.Errorf("%s: token %d is %.60q, expected CLIP's %.60q: without merges another vocabulary can't be used; "+
+			return s, fmt.Errorf("%s: token %d is %.60q, expected CLIP's %.60q: without merges another vocabulary can't be used; "+
 				"convert the original checkpoint instead", keyTokens, i, tokens[i], token)
 		}
 	}
-	return tokenizer.New(s)
+	return s, nil
 }

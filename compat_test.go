@@ -1,0 +1,74 @@
+package clipgo_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clipgo/clipgo"
+	"github.com/clipgo/clipgo/internal/testutil"
+)
+
+var compatModes = []clipgo.Compat{
+	clipgo.CompatHF, clipgo.CompatHF5, clipgo.CompatHF4, clipgo.CompatOpenCLIP, clipgo.CompatOpenAI, clipgo.CompatTFJS,
+}
+
+func TestParseCompat(t *testing.T) {
+	for _, mode := range compatModes {
+		got, err := clipgo.ParseCompat(string(mode))
+		require.NoError(t, err)
+		require.Equal(t, mode, got)
+	}
+	_, err := clipgo.ParseCompat("hf6")
+	require.ErrorContains(t, err, `"hf6" is not known, expected one of hf, hf5, hf4, openclip, openai, tfjs`)
+	_, err = clipgo.OpenDemo(clipgo.WithInterpreter(), clipgo.WithCompat("pytorch"))
+	require.ErrorContains(t, err, `"pytorch" is not known`)
+}
+
+// The default prompt has a full stop everywhere but in transformers.js.
+func TestCompatTemplate(t *testing.T) {
+	for _, mode := range compatModes {
+		m, err := clipgo.OpenDemo(clipgo.WithInterpreter(), clipgo.WithCompat(mode))
+		require.NoError(t, err)
+		require.Equal(t, mode != clipgo.CompatTFJS, strings.HasSuffix(m.Info().Template, "{}."), mode)
+		require.NoError(t, m.Close())
+	}
+}
+
+// OpenAI's package refuses a text that is too long, whatever the options say.
+func TestCompatOpenAIRefusesLongTexts(t *testing.T) {
+	long := strings.Repeat("owl ", 200)
+	m, err := clipgo.OpenDemo(clipgo.WithInterpreter(), clipgo.WithCompat(clipgo.CompatOpenAI))
+	require.NoError(t, err)
+	defer m.Close()
+	_, err = m.EncodeText(t.Context(), long)
+	require.ErrorContains(t, err, "shorten it")
+}
+
+// Only programs that have a model's family are taken for it, and the error names them.
+func TestCompatFits(t *testing.T) {
+	all := "hf hf5 hf4 openclip openai tfjs"
+	for name, fitting := range map[string]string{
+		"clip-224": all, "siglip": "hf hf5 hf4 openclip tfjs", "siglip2-fixed": "hf hf5 hf4 openclip tfjs",
+		"siglip2-naflex": "hf hf5 hf4", "metaclip_2": "hf hf5 hf4 openclip", "chinese_clip": "hf hf5 hf4 tfjs", "clipseg": "hf hf5 hf4 tfjs",
+		"altclip": "hf hf5 hf4", "align": "hf hf5 hf4", "blip": "hf hf5 hf4", "blip-2": "hf hf5 hf4", "tipsv2": "hf hf5",
+		"openclip-vit-quickgelu": all, "openclip-vit-custom-text": "openclip", "openclip-coca": "openclip",
+	} {
+		path := (&golden{dir: testutil.Shared(t, "golden", name)}).convert(t, "F32")
+		for _, mode := range compatModes {
+			m, err := clipgo.Open(path, clipgo.WithInterpreter(), clipgo.WithCompat(mode))
+			if strings.Contains(" "+fitting+" ", " "+string(mode)+" ") {
+				require.NoError(t, err, "%s %s", name, mode)
+				_, _, err := m.Processor().Tokenize("A photo")
+				require.NoError(t, err, "%s %s", name, mode)
+				_, err = m.Processor().Pixels(picture(t, "owl.png"))
+				require.NoError(t, err, "%s %s", name, mode)
+				require.NoError(t, m.Close())
+				continue
+			}
+			require.ErrorContains(t, err, strings.ReplaceAll(fitting, " ", ", "), "%s %s", name, mode)
+			require.ErrorContains(t, err, path)
+		}
+	}
+}
