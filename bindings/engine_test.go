@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"sync"
@@ -43,11 +44,12 @@ func linear(dst, src uint32) []byte {
 
 // chain is a loaded program of n products with a matrix of size by size, which is 0.5 times the unit matrix.
 type chain struct {
-	device  *Device
-	memory  *Memory
-	weights *Weights
-	program *Program
-	size    int
+	values, ops []byte
+	device      *Device
+	memory      *Memory
+	weights     *Weights
+	program     *Program
+	size        int
 }
 
 func newChain(t testing.TB, n, size int) *chain {
@@ -76,6 +78,7 @@ func newChain(t testing.TB, n, size int) *chain {
 		values = append(values, value(role, uint32(size))...)
 		ops = append(ops, linear(uint32(i+1), uint32(i))...)
 	}
+	c.values, c.ops = values, ops
 	c.program, err = c.weights.NewProgram(ActivationsF32, values, ops)
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -149,6 +152,57 @@ func TestRun(t *testing.T) {
 	for _, d := range times {
 		assert.True(t, d > 0 && d < time.Minute)
 	}
+}
+
+func TestPlan(t *testing.T) {
+	c := newChain(t, 3, 40)
+	require.NoError(t, c.program.Close()) // else its panels serve the plan
+	plan, err := c.weights.PlanProgram(ActivationsF32, c.values, c.ops)
+	require.NoError(t, err)
+	defer plan.Close()
+	packed, err := plan.Memory()
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, packed, uint64(4*40*40))
+	panels, err := plan.Panels()
+	require.NoError(t, err)
+	assert.Nil(t, panels)
+	ctx, err := plan.NewContext(ContextOptions{MaxBatch: 1, MaxRows: 5})
+	require.NoError(t, err)
+	defer ctx.Close()
+	arena, err := ctx.Memory()
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, arena, uint64(2*4*40*5))
+	in, out := c.buffers(5)
+	require.ErrorContains(t, ctx.Run(t.Context(), 1, 5, in, out), "only planned")
+}
+
+func TestRestore(t *testing.T) {
+	c := newChain(t, 3, 40)
+	in, want := c.buffers(5)
+	require.NoError(t, c.context(t, 5).Run(t.Context(), 1, 5, in, want))
+	panels, err := c.program.Panels()
+	require.NoError(t, err)
+	kept, err := AllocMemory(len(panels))
+	require.NoError(t, err)
+	defer kept.Close()
+	copy(kept.Bytes(), panels)
+
+	other := newChain(t, 3, 40)
+	require.NoError(t, other.program.Close())
+	clear(other.memory.Bytes()) // the panels come from elsewhere
+	_, err = other.weights.RestoreProgram(ActivationsF32, c.values, c.ops, nil)
+	require.ErrorContains(t, err, "no panels")
+	_, err = other.weights.RestoreProgram(ActivationsF32, c.values, c.ops, kept.Bytes()[:len(panels)-64])
+	require.ErrorContains(t, err, fmt.Sprintf("%d bytes of panels to restore, expected %d", len(panels)-64, len(panels)))
+	restored, err := other.weights.RestoreProgram(ActivationsF32, c.values, c.ops, kept.Bytes())
+	require.NoError(t, err)
+	defer restored.Close()
+	ctx, err := restored.NewContext(ContextOptions{MaxBatch: 1, MaxRows: 5})
+	require.NoError(t, err)
+	defer ctx.Close()
+	_, got := c.buffers(5)
+	require.NoError(t, ctx.Run(t.Context(), 1, 5, in, got))
+	assert.Equal(t, want, got)
 }
 
 func TestErrorsAreTyped(t *testing.T) {

@@ -27,6 +27,9 @@ type functions struct {
 	weightsFree   func(weights uintptr)
 	programCreate func(weights uintptr, desc *programDesc, values *valueRecord, ops *opRecord, program *uintptr,
 		e *errorRecord) int32
+	programRestore func(weights uintptr, desc *programDesc, values *valueRecord, ops *opRecord, panels unsafe.Pointer,
+		panelBytes uint64, program *uintptr, e *errorRecord) int32
+	programPanels func(program uintptr, panels *unsafe.Pointer, bytes *uint64, e *errorRecord) int32
 	programMemory func(program uintptr, m *memoryRecord, e *errorRecord) int32
 	programFree   func(program uintptr)
 	contextCreate func(program uintptr, o *contextOptions, context *uintptr, e *errorRecord) int32
@@ -58,6 +61,8 @@ func (f *functions) symbols() []symbol {
 		{"clipgo_weights_create", &f.weightsCreate},
 		{"clipgo_weights_free", &f.weightsFree},
 		{"clipgo_program_create", &f.programCreate},
+		{"clipgo_program_restore", &f.programRestore},
+		{"clipgo_program_panels", &f.programPanels},
 		{"clipgo_program_memory", &f.programMemory},
 		{"clipgo_program_free", &f.programFree},
 		{"clipgo_context_create", &f.contextCreate},

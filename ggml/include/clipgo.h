@@ -75,7 +75,7 @@ extern "C" {
 #define CLIPGO_API __attribute__((visibility("default")))
 #endif
 
-#define CLIPGO_ABI_VERSION 2
+#define CLIPGO_ABI_VERSION 3
 
 enum {
     CLIPGO_OK = 0,
@@ -186,8 +186,13 @@ typedef struct clipgo_program_desc {
     uint32_t activations;
     uint32_t n_values;
     uint32_t n_ops;
-    uint64_t flags; /* 0 */
+    uint64_t flags; /* CLIPGO_PROGRAM_PLAN or 0 */
 } clipgo_program_desc;
+
+enum {
+    /* nothing is packed, and contexts have no arena: their memory can be asked for, but they can't run */
+    CLIPGO_PROGRAM_PLAN = 1
+};
 
 typedef struct clipgo_context_options {
     uint32_t size;
@@ -267,6 +272,16 @@ CLIPGO_API void clipgo_weights_free(clipgo_weights *weights);
 /* Verifies everything, then packs what LINEAR ops use. */
 CLIPGO_API int32_t clipgo_program_create(clipgo_weights *weights, const clipgo_program_desc *desc,
                                          const clipgo_value *values, const clipgo_op *ops, clipgo_program **program,
+                                         clipgo_error *err);
+/* The same with panels that clipgo_program_panels gave for the same weights, program and activations, on the same
+ * instruction set of the same build of the engine: nothing is packed. Only their number of bytes is checked. They are
+ * aligned to 64 bytes, aren't written to, and must stay mapped until the program and its contexts are gone. */
+CLIPGO_API int32_t clipgo_program_restore(clipgo_weights *weights, const clipgo_program_desc *desc,
+                                          const clipgo_value *values, const clipgo_op *ops, const void *panels,
+                                          uint64_t panel_bytes, clipgo_program **program, clipgo_error *err);
+
+/* The panels that were made for the program; they live as long as it. NULL and 0: those of other programs serve it. */
+CLIPGO_API int32_t clipgo_program_panels(clipgo_program *program, const void **panels, uint64_t *bytes,
                                          clipgo_error *err);
 CLIPGO_API int32_t clipgo_program_memory(clipgo_program *program, clipgo_memory *memory, clipgo_error *err);
 CLIPGO_API void clipgo_program_free(clipgo_program *program);

@@ -6,6 +6,7 @@
 #include "dispatch.h"
 #include "error.h"
 #include "exec.h"
+#include "memory.h"
 #include "resample.h"
 
 #include <errno.h>
@@ -170,26 +171,56 @@ void clipgo_weights_free(clipgo_weights *weights) {
     if (weights != NULL) weights_release(weights);
 }
 
-int32_t clipgo_program_create(clipgo_weights *weights, const clipgo_program_desc *desc, const clipgo_value *values,
-                              const clipgo_op *ops, clipgo_program **program, clipgo_error *err) {
+static int32_t create_program(clipgo_weights *weights, const clipgo_program_desc *desc, const clipgo_value *values,
+                              const clipgo_op *ops, panel_source *source, clipgo_program **program, clipgo_error *err) {
     CHECK_POINTER(weights);
     CHECK_STRUCT(desc);
     CHECK_POINTER(values);
     CHECK_POINTER(ops);
     CHECK_POINTER(program);
-    CHECK_FLAGS(desc, (uint64_t)0);
+    CHECK_FLAGS(desc, (uint64_t)CLIPGO_PROGRAM_PLAN);
     *program = NULL;
     if (desc->activations > CLIPGO_ACTIVATIONS_BF16)
         return fail(err, CLIPGO_ERR_ARGUMENT, desc->activations, "desc.activations is %u, expected 0 to 3",
                     desc->activations);
-    return program_create(weights, desc, values, ops, program, err);
+    source->plan = (desc->flags & CLIPGO_PROGRAM_PLAN) != 0;
+    if (source->plan && source->restored != NULL)
+        return fail(err, CLIPGO_ERR_ARGUMENT, 0, "panels to restore for a program that is only planned");
+    return program_create(weights, desc, values, ops, source, program, err);
+}
+
+int32_t clipgo_program_create(clipgo_weights *weights, const clipgo_program_desc *desc, const clipgo_value *values,
+                              const clipgo_op *ops, clipgo_program **program, clipgo_error *err) {
+    panel_source to_pack = {0};
+    return create_program(weights, desc, values, ops, &to_pack, program, err);
+}
+
+int32_t clipgo_program_restore(clipgo_weights *weights, const clipgo_program_desc *desc, const clipgo_value *values,
+                               const clipgo_op *ops, const void *panels, uint64_t panel_bytes, clipgo_program **program,
+                               clipgo_error *err) {
+    CHECK_POINTER(program);
+    *program = NULL;
+    CHECK_POINTER(panels);
+    if ((uintptr_t)panels % ALIGNMENT != 0)
+        return fail(err, CLIPGO_ERR_ARGUMENT, 0, "panels aren't aligned to %u bytes", ALIGNMENT);
+    panel_source restored = {.restored = panels, .restored_bytes = panel_bytes};
+    return create_program(weights, desc, values, ops, &restored, program, err);
+}
+
+int32_t clipgo_program_panels(clipgo_program *program, const void **panels, uint64_t *bytes, clipgo_error *err) {
+    CHECK_POINTER(program);
+    CHECK_POINTER(panels);
+    CHECK_POINTER(bytes);
+    *panels = program->panels.data;
+    *bytes = program->panels.data != NULL ? program->panels.bytes : 0;
+    return CLIPGO_OK;
 }
 
 int32_t clipgo_program_memory(clipgo_program *program, clipgo_memory *memory, clipgo_error *err) {
     CHECK_POINTER(program);
     CHECK_STRUCT(memory);
     memory->reserved = 0;
-    memory->packed_bytes = program->packed_bytes + program->vector_bytes;
+    memory->packed_bytes = program->panels.bytes + program->vector_bytes;
     memory->arena_bytes = 0;
     return CLIPGO_OK;
 }
@@ -244,6 +275,7 @@ int32_t clipgo_run(clipgo_context *context, const clipgo_run_args *args, const v
         return fail(err, CLIPGO_ERR_INPUT, args->batch,
                     "a run of %u items of %u rows: the context was made for 1 to %u of 1 to %u", args->batch,
                     args->rows, context->max_batch, context->max_rows);
+    if (context->program->plan) return fail(err, CLIPGO_ERR_ARGUMENT, 0, "the program was only planned, and can't run");
     if (atomic_exchange(&context->busy, 1))
         return fail(err, CLIPGO_ERR_ARGUMENT, 0, "the context is in use: one caller at a time");
     int32_t status = context_run(context, args->batch, args->rows, in, in_bytes, out, out_bytes, err);

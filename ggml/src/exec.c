@@ -94,7 +94,7 @@ int32_t context_create(clipgo_program *p, uint32_t max_batch, uint32_t max_rows,
         (profile && c->nanoseconds == NULL))
         status = fail(err, CLIPGO_ERR_MEMORY, p->n_values, "no memory for a context of %u values", p->n_values);
     if (status == CLIPGO_OK) status = plan(c, err);
-    if (status == CLIPGO_OK && c->arena_bytes > 0) {
+    if (status == CLIPGO_OK && c->arena_bytes > 0 && !p->plan) {
         c->arena = memory_map(c->arena_bytes);
         if (c->arena == NULL) {
             status = fail(err, CLIPGO_ERR_MEMORY, (int64_t)c->arena_bytes, "no memory for an arena of %llu bytes",

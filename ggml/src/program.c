@@ -67,7 +67,7 @@ static int32_t make_vectors(clipgo_program *p, clipgo_error *err) {
     return CLIPGO_OK;
 }
 
-static int32_t pack_linears(clipgo_program *p, uint32_t activations, clipgo_error *err) {
+static int32_t pack_linears(clipgo_program *p, uint32_t activations, const panel_source *source, clipgo_error *err) {
     int32_t *tensors = calloc(p->n_ops, 3 * sizeof *tensors);
     p->packed = calloc(p->n_ops, 3 * sizeof(packed *));
     p->prepared = calloc(p->n_ops, 3 * sizeof(prepared));
@@ -81,7 +81,7 @@ static int32_t pack_linears(clipgo_program *p, uint32_t activations, clipgo_erro
         for (int slot = 0; slot < 3; slot++)
             if (is_packed_slot(op->kind, slot) && op->w[slot] >= 0) tensors[n++] = op->w[slot];
     }
-    int32_t status = weights_pack(p->weights, tensors, n, activations, p->packed, &p->packed_bytes, err);
+    int32_t status = weights_pack(p->weights, tensors, n, activations, source, p->packed, &p->panels, err);
     free(tensors);
     if (status != CLIPGO_OK) return status;
     p->n_packed = n;
@@ -184,7 +184,7 @@ void program_release(clipgo_program *p) {
 }
 
 int32_t program_create(clipgo_weights *weights, const clipgo_program_desc *desc, const clipgo_value *values,
-                       const clipgo_op *ops, clipgo_program **program, clipgo_error *err) {
+                       const clipgo_op *ops, const panel_source *source, clipgo_program **program, clipgo_error *err) {
     int32_t status =
         verify_program(weights->tensors, weights->n_tensors, values, desc->n_values, ops, desc->n_ops, err);
     if (status != CLIPGO_OK) return status;
@@ -193,6 +193,7 @@ int32_t program_create(clipgo_weights *weights, const clipgo_program_desc *desc,
     atomic_init(&p->references, 1);
     atomic_fetch_add(&weights->references, 1);
     p->weights = weights;
+    p->plan = source->plan;
     p->n_values = desc->n_values;
     p->n_ops = desc->n_ops;
     p->values = malloc(p->n_values * sizeof *p->values);
@@ -205,7 +206,7 @@ int32_t program_create(clipgo_weights *weights, const clipgo_program_desc *desc,
     memcpy(p->values, values, p->n_values * sizeof *values);
     for (uint32_t i = 0; i < p->n_ops; i++) p->steps[i].op = ops[i];
     status = make_vectors(p, err);
-    if (status == CLIPGO_OK) status = pack_linears(p, desc->activations, err);
+    if (status == CLIPGO_OK) status = pack_linears(p, desc->activations, source, err);
     if (status != CLIPGO_OK) {
         program_release(p);
         return status;

@@ -44,8 +44,10 @@ struct clipgo_program {
     step *steps;
     prepared *prepared;
     packed **packed;
+    slab panels; /* what was made for this program: without data, nothing or only a plan */
+    int plan;    /* can't run */
     float *vectors;
-    uint64_t vector_bytes, packed_bytes;
+    uint64_t vector_bytes;
 };
 
 /* Checks the table of tensors against the bytes of their data. */
@@ -62,7 +64,7 @@ const char *op_name(uint32_t kind);
 static inline uint64_t value_rows(const clipgo_value *v, uint64_t rows) { return v->row_scale * rows + v->row_add; }
 
 int32_t program_create(clipgo_weights *weights, const clipgo_program_desc *desc, const clipgo_value *values,
-                       const clipgo_op *ops, clipgo_program **program, clipgo_error *err);
+                       const clipgo_op *ops, const panel_source *source, clipgo_program **program, clipgo_error *err);
 void program_release(clipgo_program *p);
 
 #endif

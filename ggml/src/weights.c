@@ -11,6 +11,9 @@
 /* Panels of about this size are packed at a time: enough to keep a thread busy, few enough to spread. */
 static const uint64_t pack_chunk_bytes = 256u << 10;
 
+/* And of a tensor, about this much is read before it is given back. */
+static const uint64_t pack_piece_bytes = 2u << 20;
+
 void device_release(clipgo_device *d) {
     if (atomic_fetch_sub(&d->references, 1) != 1) return;
     pool_free(d->pool);
@@ -66,7 +69,7 @@ static void drop(clipgo_weights *w, packed *p) {
     while (*at != p) at = &(*at)->next;
     *at = p->next;
     if (p->slab != NULL && --p->slab->references == 0) {
-        memory_unmap(p->slab->data, p->slab->bytes);
+        if (!p->slab->borrowed) memory_unmap(p->slab->data, p->slab->bytes);
         free(p->slab);
     }
     free(p);
@@ -89,8 +92,9 @@ static int32_t plan(clipgo_weights *w, int32_t tensor, uint32_t activations, pac
     return CLIPGO_OK;
 }
 
-/* One slab for the panels of all tensors that are planned and have none. */
-static int32_t allocate(clipgo_weights *w, slab **made, clipgo_error *err) {
+/* One slab for the panels of all tensors that are planned and have none. It has no data if it is only planned. */
+static int32_t allocate(clipgo_weights *w, const panel_source *source, slab **made, uint64_t *made_bytes,
+                        clipgo_error *err) {
     uint64_t total = 0, bytes;
     for (const packed *p = w->packed; p != NULL; p = p->next) {
         if (p->matrix.data != NULL) continue;
@@ -99,15 +103,20 @@ static int32_t allocate(clipgo_weights *w, slab **made, clipgo_error *err) {
             return fail(err, CLIPGO_ERR_TENSOR, p->tensor, "tensor %d is too large to pack", p->tensor);
     }
     *made = NULL;
-    if (total == 0) return CLIPGO_OK;
+    *made_bytes = total;
+    if (source->restored != NULL && source->restored_bytes != total)
+        return fail(err, CLIPGO_ERR_ARGUMENT, (int64_t)total, "%llu bytes of panels to restore, expected %llu",
+                    (unsigned long long)source->restored_bytes, (unsigned long long)total);
+    if (total == 0 || source->plan) return CLIPGO_OK;
     slab *s = calloc(1, sizeof *s);
-    uint8_t *data = s == NULL ? NULL : memory_map(total);
-    if (data == NULL) {
+    uint8_t *data = (uint8_t *)(uintptr_t)source->restored;
+    if (s != NULL && data == NULL) data = memory_map(total);
+    if (s == NULL || data == NULL) {
         free(s);
         return fail(err, CLIPGO_ERR_MEMORY, (int64_t)total, "no memory for %llu bytes of packed weights",
                     (unsigned long long)total);
     }
-    *s = (slab){.bytes = total, .data = data};
+    *s = (slab){.bytes = total, .data = data, .borrowed = source->restored != NULL};
     for (packed *p = w->packed; p != NULL; p = p->next) {
         if (p->matrix.data != NULL) continue;
         p->matrix.data = data;
@@ -125,37 +134,60 @@ typedef struct pack_job {
     const clipgo_matrix *matrix;
     const uint8_t *tensor;
     size_t row_bytes;
-    uint32_t panels; /* per chunk */
+    uint32_t begin, end; /* panels */
+    uint32_t panels;     /* per chunk */
 } pack_job;
 
 static void pack_chunk(void *arg, uint32_t chunk, uint32_t thread) {
     const pack_job *job = arg;
-    uint32_t begin = chunk * job->panels, left = job->matrix->panels - begin;
+    uint32_t begin = job->begin + chunk * job->panels, left = job->end - begin;
     (void)thread;
     job->kernels->pack(job->matrix, job->tensor, job->row_bytes, begin,
                        begin + (left < job->panels ? left : job->panels));
 }
 
-/* Tensor by tensor, so that what was read of one is given back before the next is touched. */
+/* Panels that take about so many bytes, at least one. */
+static uint32_t panels_in(const clipgo_matrix *m, uint64_t bytes) {
+    uint64_t n = bytes / m->panel_bytes;
+    return n == 0 ? 1 : n < m->panels ? (uint32_t)n : m->panels;
+}
+
+/* Piece by piece, so that what was read of one is given back before the next is touched. */
+static void pack_tensor(const clipgo_weights *w, const packed *p) {
+    const clipgo_tensor *t = &w->tensors[p->tensor];
+    const clipgo_matrix *m = &p->matrix;
+    pack_job job = {w->device->kernels,
+                    m,
+                    w->data + t->offset,
+                    (size_t)tensor_row_bytes(t->type, t->cols),
+                    0,
+                    0,
+                    panels_in(m, pack_chunk_bytes)};
+    uint32_t piece = panels_in(m, pack_piece_bytes);
+    for (; job.begin < m->panels; job.begin = job.end) {
+        uint32_t left = m->panels - job.begin;
+        job.end = job.begin + (left < piece ? left : piece);
+        uint32_t n = job.end - job.begin, chunks = n / job.panels + (n % job.panels != 0);
+        pool_run(w->device->pool, chunks, pack_chunk, &job, NULL);
+        /* From the tensor's start, for the sake of the pages that two pieces share. */
+        uint64_t rows = (uint64_t)job.end * m->panel_rows;
+        if (w->flags & CLIPGO_WEIGHTS_DISCARD_PAGES)
+            memory_discard(job.tensor, job.end == m->panels ? t->bytes : rows * job.row_bytes);
+    }
+}
+
 static void pack_slab(clipgo_weights *w, const slab *s) {
     pool_enter(w->device->pool, NULL);
-    for (packed *p = w->packed; p != NULL; p = p->next) {
-        if (p->slab != s) continue;
-        const clipgo_tensor *t = &w->tensors[p->tensor];
-        const clipgo_matrix *m = &p->matrix;
-        pack_job job = {w->device->kernels, m, w->data + t->offset, (size_t)tensor_row_bytes(t->type, t->cols), 1};
-        if (m->panel_bytes < pack_chunk_bytes) job.panels = (uint32_t)(pack_chunk_bytes / m->panel_bytes);
-        uint32_t chunks = m->panels / job.panels + (m->panels % job.panels != 0);
-        pool_run(w->device->pool, chunks, pack_chunk, &job, NULL);
-        if (w->flags & CLIPGO_WEIGHTS_DISCARD_PAGES) memory_discard(job.tensor, t->bytes);
-    }
+    for (const packed *p = w->packed; p != NULL; p = p->next)
+        if (p->slab == s) pack_tensor(w, p);
     pool_leave(w->device->pool);
 }
 
-int32_t weights_pack(clipgo_weights *w, const int32_t *tensors, uint32_t n, uint32_t activations, packed **out,
-                     uint64_t *bytes, clipgo_error *err) {
+int32_t weights_pack(clipgo_weights *w, const int32_t *tensors, uint32_t n, uint32_t activations,
+                     const panel_source *source, packed **out, slab *made, clipgo_error *err) {
     int32_t status = CLIPGO_OK;
-    slab *made = NULL;
+    slab *s = NULL;
+    *made = (slab){0};
     uint32_t got = 0;
     pthread_mutex_lock(&w->lock);
     while (got < n && status == CLIPGO_OK) {
@@ -163,9 +195,9 @@ int32_t weights_pack(clipgo_weights *w, const int32_t *tensors, uint32_t n, uint
         if (out[got] == NULL) status = plan(w, tensors[got], activations, &out[got], err);
         if (status == CLIPGO_OK) out[got++]->references++;
     }
-    if (status == CLIPGO_OK) status = allocate(w, &made, err);
-    if (status == CLIPGO_OK && made != NULL) pack_slab(w, made);
-    *bytes = made != NULL ? made->bytes : 0;
+    if (status == CLIPGO_OK) status = allocate(w, source, &s, &made->bytes, err);
+    if (s != NULL) made->data = s->data;
+    if (s != NULL && !s->borrowed) pack_slab(w, s);
     if (status != CLIPGO_OK)
         for (uint32_t i = 0; i < got; i++) drop(w, out[i]);
     pthread_mutex_unlock(&w->lock);

@@ -20,7 +20,15 @@ typedef struct slab {
     uint32_t references; /* packed tensors; under the weights' lock */
     uint64_t bytes;
     uint8_t *data;
+    int borrowed; /* the caller's */
 } slab;
+
+/* Where panels come from: they are packed, only planned, or restored from the caller's memory. */
+typedef struct panel_source {
+    int plan;
+    const uint8_t *restored; /* NULL: no */
+    uint64_t restored_bytes;
+} panel_source;
 
 /* A tensor in the order that products read it, made once for all programs with the same activations. */
 typedef struct packed {
@@ -50,9 +58,10 @@ int32_t weights_create(clipgo_device *device, const void *data, uint64_t bytes, 
 void weights_release(clipgo_weights *w);
 
 /* For each of the n requested tensors, which repeat or not, a reference to its panels in out; all or none. The device's
- * turn must not be held. *bytes: panels made by this call. A wish that can't be met is told in err. */
-int32_t weights_pack(clipgo_weights *w, const int32_t *tensors, uint32_t n, uint32_t activations, packed **out,
-                     uint64_t *bytes, clipgo_error *err);
+ * turn must not be held. *made: the panels that this call made, no data if it only planned them. A wish that can't be
+ * met is told in err. */
+int32_t weights_pack(clipgo_weights *w, const int32_t *tensors, uint32_t n, uint32_t activations,
+                     const panel_source *source, packed **out, slab *made, clipgo_error *err);
 void weights_unpack(clipgo_weights *w, packed **list, uint32_t n);
 
 #endif

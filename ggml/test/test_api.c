@@ -114,7 +114,8 @@ static void test_missing(void) {
     clipgo_run_args args = {.size = sizeof args, .batch = 1, .rows = 1};
     clipgo_device_info info = {.size = sizeof info};
     clipgo_memory memory = {.size = sizeof memory};
-    uint64_t ns[8];
+    const void *place;
+    uint64_t ns[8], place_bytes;
 #define WRONG(call) CHECK((call) == CLIPGO_ERR_ARGUMENT && err->message[0] != '\0', "%s", err->message)
     WRONG(clipgo_device_create(NULL, &device, err));
     WRONG(clipgo_device_create(&device_options, NULL, err));
@@ -132,6 +133,19 @@ static void test_missing(void) {
     WRONG(clipgo_program_create(s.weights, &desc, NULL, m.ops, &program, err));
     WRONG(clipgo_program_create(s.weights, &desc, m.values, NULL, &program, err));
     WRONG(clipgo_program_create(s.weights, &desc, m.values, m.ops, NULL, err));
+    static _Alignas(64) uint8_t panels[64];
+#define RESTORE(weights, values, ops, panels, bytes, program) \
+    WRONG(clipgo_program_restore(weights, &desc, values, ops, panels, bytes, program, err))
+    RESTORE(NULL, m.values, m.ops, panels, sizeof panels, &program);
+    RESTORE(s.weights, NULL, m.ops, panels, sizeof panels, &program);
+    RESTORE(s.weights, m.values, NULL, panels, sizeof panels, &program);
+    RESTORE(s.weights, m.values, m.ops, NULL, sizeof panels, &program);
+    RESTORE(s.weights, m.values, m.ops, panels + 32, 32, &program);
+    RESTORE(s.weights, m.values, m.ops, panels, sizeof panels, NULL);
+    RESTORE(s.weights, m.values, m.ops, panels, sizeof panels, &program); /* all panels are there already */
+    WRONG(clipgo_program_panels(NULL, &place, &place_bytes, err));
+    WRONG(clipgo_program_panels(s.program, NULL, &place_bytes, err));
+    WRONG(clipgo_program_panels(s.program, &place, NULL, err));
     WRONG(clipgo_program_memory(NULL, &memory, err));
     WRONG(clipgo_program_memory(s.program, NULL, err));
     WRONG(clipgo_context_create(NULL, &context_options, &context, err));
@@ -170,7 +184,7 @@ static void test_missing(void) {
 #define PROGRAM(change) \
     CHANGED(clipgo_program_desc, desc, change, clipgo_program_create(s.weights, &o, m.values, m.ops, &program, err))
     PROGRAM(o.size++);
-    PROGRAM(o.flags = 1);
+    PROGRAM(o.flags = 2);
     PROGRAM(o.activations = 4);
     CHANGED(clipgo_memory, memory, o.size--, clipgo_program_memory(s.program, &o, err));
     CHANGED(clipgo_memory, memory, o.size--, clipgo_context_memory(s.context, &o, err));
@@ -374,6 +388,88 @@ static void test_sharing(void) {
     model_free(&m);
 }
 
+/* Panels of one process serve another that has the same weights, and of the right size only. */
+static void test_restore(void) {
+    model m;
+    session s;
+    const void *panels;
+    uint64_t bytes;
+    float want[BATCH * WIDTH];
+    build(&m);
+    CHECK(open_all(&s, &m) == CLIPGO_OK && run_with(&s, BATCH, ROWS) == CLIPGO_OK, "%s", s.err.message);
+    memcpy(want, out, sizeof want);
+    CHECK(clipgo_program_panels(s.program, &panels, &bytes, &s.err) == CLIPGO_OK && bytes >= WIDTH * WIDTH, "%s",
+          s.err.message);
+    void *kept = mmap(NULL, bytes + 64, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memcpy(kept, panels, bytes);
+    mprotect(kept, bytes + 64, PROT_READ);
+    clipgo_context_free(s.context);
+    clipgo_program_free(s.program);
+    s.context = NULL, s.program = NULL;
+    for (int more = -64; more <= 64; more += 128)
+        CHECK(clipgo_program_restore(s.weights, &desc, m.values, m.ops, kept, bytes + (uint64_t)(int64_t)more, &s.program,
+                                     &s.err) == CLIPGO_ERR_ARGUMENT &&
+                  s.program == NULL && (uint64_t)s.err.detail == bytes,
+              "%s", s.err.message);
+    memset(out, 0, sizeof out);
+    CHECK(clipgo_program_restore(s.weights, &desc, m.values, m.ops, kept, bytes, &s.program, &s.err) == CLIPGO_OK, "%s",
+          s.err.message);
+    CHECK(clipgo_program_panels(s.program, &panels, &bytes, &s.err) == CLIPGO_OK && panels == kept, "%s", s.err.message);
+    CHECK(clipgo_context_create(s.program, &context_options, &s.context, &s.err) == CLIPGO_OK, "%s", s.err.message);
+    CHECK(run_with(&s, BATCH, ROWS) == CLIPGO_OK && memcmp(out, want, sizeof out) == 0, "%s", s.err.message);
+    close_all(&s);
+    munmap(kept, bytes + 64);
+    model_free(&m);
+}
+
+/* A plan tells the memory of what it stands for, takes none, and can't run. */
+static void test_plan(void) {
+    model m;
+    session s;
+    clipgo_memory real = {.size = sizeof real}, planned = {.size = sizeof planned};
+    const void *panels;
+    uint64_t bytes;
+    build(&m);
+    CHECK(open_all(&s, &m) == CLIPGO_OK, "%s", s.err.message);
+    clipgo_program_memory(s.program, &real, &s.err);
+    clipgo_memory arena = {.size = sizeof arena};
+    clipgo_context_memory(s.context, &arena, &s.err);
+    clipgo_context_free(s.context);
+    clipgo_program_free(s.program);
+    s.context = NULL, s.program = NULL;
+
+    desc.flags = CLIPGO_PROGRAM_PLAN;
+    CHECK(clipgo_program_create(s.weights, &desc, m.values, m.ops, &s.program, &s.err) == CLIPGO_OK, "%s", s.err.message);
+    static _Alignas(64) uint8_t none[64];
+    clipgo_program *restored;
+    CHECK(clipgo_program_restore(s.weights, &desc, m.values, m.ops, none, sizeof none, &restored, &s.err) ==
+              CLIPGO_ERR_ARGUMENT,
+          "a plan was restored");
+    desc.flags = 0;
+    clipgo_program_memory(s.program, &planned, &s.err);
+    CHECK(planned.packed_bytes == real.packed_bytes, "%llu bytes planned, %llu packed",
+          (unsigned long long)planned.packed_bytes, (unsigned long long)real.packed_bytes);
+    CHECK(clipgo_program_panels(s.program, &panels, &bytes, &s.err) == CLIPGO_OK && panels == NULL && bytes == 0, "%s",
+          s.err.message);
+    CHECK(clipgo_context_create(s.program, &context_options, &s.context, &s.err) == CLIPGO_OK, "%s", s.err.message);
+    clipgo_context_memory(s.context, &planned, &s.err);
+    CHECK(planned.arena_bytes == arena.arena_bytes && s.context->arena == NULL, "%llu bytes planned, %llu allocated",
+          (unsigned long long)planned.arena_bytes, (unsigned long long)arena.arena_bytes);
+    CHECK(run_with(&s, BATCH, ROWS) == CLIPGO_ERR_ARGUMENT, "a plan ran");
+
+    /* The same tensors, in earnest, while the plan lives. */
+    clipgo_program *program;
+    clipgo_context *context;
+    CHECK(clipgo_program_create(s.weights, &desc, m.values, m.ops, &program, &s.err) == CLIPGO_OK, "%s", s.err.message);
+    CHECK(clipgo_context_create(program, &context_options, &context, &s.err) == CLIPGO_OK, "%s", s.err.message);
+    clipgo_context_free(s.context);
+    clipgo_program_free(s.program);
+    s.context = context, s.program = program;
+    CHECK(run_with(&s, BATCH, ROWS) == CLIPGO_OK, "%s", s.err.message);
+    close_all(&s);
+    model_free(&m);
+}
+
 /* Many threads, one program, a context each. */
 static void *run_often(void *arg) {
     session *s = arg;
@@ -470,6 +566,8 @@ int main(void) {
     test_profile_and_cancel();
     test_cancel_in_flight();
     test_sharing();
+    test_restore();
+    test_plan();
     test_threads();
     test_discard();
     test_out_of_memory();
