@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clipgo/clipgo/bindings"
 	"github.com/clipgo/clipgo/internal/imageio"
 )
 
@@ -41,7 +42,21 @@ type ImageOptions struct {
 }
 
 func (o ImageOptions) decode() imageio.Options {
-	return imageio.Options{MaxPixels: o.MaxPixels, MaxBytes: o.MaxBytes}
+	options := imageio.Options{MaxPixels: o.MaxPixels, MaxBytes: o.MaxBytes}
+	if turbo, err := bindings.FindTurboJPEG(); err == nil {
+		options.JPEG = turbo.Decode
+	}
+	return options
+}
+
+// FindJPEGDecoder returns what decodes JPEG files: the path of the system's libjpeg-turbo, or an error that says why it is Go.
+// The pixels are the same. $CLIPGO_LIBJPEG names another file, or turns it off.
+func FindJPEGDecoder() (library string, err error) {
+	turbo, err := bindings.FindTurboJPEG()
+	if err != nil {
+		return "", err
+	}
+	return turbo.Path(), nil
 }
 
 // DecodeImage decodes a JPEG, PNG, GIF (first frame), WebP, BMP, TIFF (first page) or PNM picture, whatever its name was,

@@ -22,7 +22,7 @@ func version() string {
 func versionCommand(s streams) *cli.Command {
 	return newCommand(&cli.Command{
 		Name:  "version",
-		Usage: "print the version, and which engine computes",
+		Usage: "print the version, which engine computes, and what decodes JPEG",
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 0 {
 				return fmt.Errorf("version: unexpected argument %q", c.Args().First())
@@ -34,6 +34,14 @@ func versionCommand(s streams) *cli.Command {
 				_, err = fmt.Fprintf(s.out, "engine: %s (%s), instruction sets %v\n", engine.Library, engine.Source, engine.ISAs)
 			case os.Getenv("CLIPGO_LIBRARY") == "":
 				_, err = fmt.Fprintf(s.out, "engine: Go interpreter (%s)\n", oneLine(err))
+			}
+			if err != nil {
+				return err
+			}
+			if library, why := clipgo.FindJPEGDecoder(); why == nil {
+				_, err = fmt.Fprintf(s.out, "JPEG: libjpeg-turbo, %s\n", library)
+			} else {
+				_, err = fmt.Fprintf(s.out, "JPEG: Go (%s)\n", oneLine(why))
 			}
 			return err
 		},

@@ -24,6 +24,7 @@ type jpegReader struct {
 	keepColours bool // neither converted from YCbCr nor inverted, whatever it looks like
 	exif, xmp   []byte
 	scans       int
+	picture     *Picture // what Options.JPEG made of the file
 }
 
 type jpegComponent struct {
@@ -61,10 +62,13 @@ func (j *jpegReader) decode() (*Picture, error) {
 	if err := j.segments(); err != nil {
 		return nil, err
 	}
+	if j.picture != nil {
+		return j.picture, nil
+	}
 	if j.progressive {
 		j.transformAll()
 	}
-	return j.picture(), nil
+	return j.compose(), nil
 }
 
 // segments reads the file from marker to marker.
@@ -106,6 +110,9 @@ func (j *jpegReader) segments() error {
 		pos += size
 		var err error
 		if marker == 0xda {
+			if j.scans == 0 && j.decodeElsewhere() {
+				return nil
+			}
 			pos, err = j.scan(data, pos)
 		} else {
 			err = j.segment(marker, data)
@@ -220,12 +227,44 @@ func (j *jpegReader) frame(b []byte) error {
 		c.stepX, c.stepY = j.maxH/c.sampH, j.maxV/c.sampV
 		c.w, c.h = ceilDiv(j.w, c.stepX), ceilDiv(j.h, c.stepY)
 		c.blocksW, c.blocksH = mcusW*c.sampH, mcusH*c.sampV
+	}
+	return nil
+}
+
+// allocate makes room for what the scans bring.
+func (j *jpegReader) allocate() {
+	for i := range j.comps {
+		c := &j.comps[i]
 		c.plane = make([]byte, 64*c.blocksW*c.blocksH)
 		if j.progressive {
 			c.coeffs = make([]int16, 64*c.blocksW*c.blocksH)
 		}
 	}
-	return nil
+}
+
+// decodeElsewhere lets Options.JPEG decode the file, whose header is read, if it is of a kind that cameras make. What it can't
+// decode without complaint is left to the reader here, which knows what to say.
+func (j *jpegReader) decodeElsewhere() bool {
+	if j.d.jpegDecoder == nil || j.keepColours || len(j.comps) != 1 && len(j.comps) != 3 {
+		return false
+	}
+	mode := Grey
+	if len(j.comps) == 3 {
+		mode = RGB24
+		y, cb, cr := j.comps[0], j.comps[1], j.comps[2]
+		if cb.stepX != j.maxH || cb.stepY != j.maxV || cr.stepX != j.maxH || cr.stepY != j.maxV || y.stepX != 1 || y.stepY != 1 {
+			return false
+		}
+		if sampling := [2]int{j.maxH, j.maxV}; sampling != [2]int{1, 1} && sampling != [2]int{2, 1} && sampling != [2]int{2, 2} {
+			return false
+		}
+	}
+	p := newPicture(mode, j.w, j.h)
+	if j.d.jpegDecoder(p.Pix, j.d.data, j.w, j.h, len(j.comps)) != nil {
+		return false
+	}
+	j.picture = p
+	return true
 }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
@@ -246,6 +285,9 @@ type scanParams struct {
 func (j *jpegReader) scan(b []byte, pos int) (end int, err error) {
 	if j.comps == nil {
 		return 0, errors.New("a scan before the frame header")
+	}
+	if j.comps[0].plane == nil {
+		j.allocate()
 	}
 	if len(b) < 1 || len(b) < 4+2*int(b[0]) {
 		return 0, errTruncated
@@ -488,8 +530,8 @@ func (j *jpegReader) transformAll() {
 	}
 }
 
-// picture puts the components together. The colours are RGB or CMYK as they are stored, or YCbCr; which, is libjpeg's guess.
-func (j *jpegReader) picture() *Picture {
+// compose puts the components together. The colours are RGB or CMYK as they are stored, or YCbCr; which, is libjpeg's guess.
+func (j *jpegReader) compose() *Picture {
 	mode := Grey
 	ycc := false
 	switch len(j.comps) {
