@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -296,37 +297,45 @@ func (b *bpe) mergeShort(dst []int32, s *bpeScratch) []int32 {
 // attack.
 func (b *bpe) mergeLong(dst []int32, s *bpeScratch) []int32 {
 	n := len(s.ids)
-	s.prev, s.next, s.queue = s.prev[:0], s.next[:0], s.queue[:0]
+	s.prev, s.next, s.queue = slices.Grow(s.prev[:0], n), slices.Grow(s.next[:0], n), slices.Grow(s.queue[:0], n)
 	for i := range n {
 		s.prev = append(s.prev, int32(i-1))
 		s.next = append(s.next, int32(i+1))
+		if i+1 < n {
+			if m := b.merges.get(s.ids[i], s.ids[i+1]); m.rank != noMerge {
+				s.queue = append(s.queue, proposed(m.rank, int32(i)))
+			}
+		}
 	}
+	s.queue.init()
 	propose := func(left int32) {
 		if left < 0 || int(s.next[left]) >= n {
 			return
 		}
 		if m := b.merges.get(s.ids[left], s.ids[s.next[left]]); m.rank != noMerge {
-			s.queue.push(proposal{rank: m.rank, at: left, id: m.id})
+			s.queue.push(proposed(m.rank, left))
 		}
-	}
-	for i := range n - 1 {
-		propose(int32(i))
 	}
 	for len(s.queue) > 0 {
-		p := s.queue.pop()
+		proposal := s.queue.pop()
+		rank, at := int32(proposal>>32), int32(uint32(proposal))
 		// Either symbol may have been merged since: then the pair is another one, or none.
-		right := s.next[p.at]
-		if s.ids[p.at] == gone || int(right) >= n || b.merges.get(s.ids[p.at], s.ids[right]) != (merged{p.rank, p.id}) {
+		right := s.next[at]
+		if s.ids[at] == gone || int(right) >= n {
 			continue
 		}
-		s.ids[p.at], s.ids[right] = p.id, gone
-		after := s.next[right]
-		s.next[p.at] = after
-		if int(after) < n {
-			s.prev[after] = p.at
+		m := b.merges.get(s.ids[at], s.ids[right])
+		if m.rank != rank {
+			continue
 		}
-		propose(s.prev[p.at])
-		propose(p.at)
+		s.ids[at], s.ids[right] = m.id, gone
+		after := s.next[right]
+		s.next[at] = after
+		if int(after) < n {
+			s.prev[after] = at
+		}
+		propose(s.prev[at])
+		propose(at)
 	}
 	for _, id := range s.ids {
 		if id != gone {
@@ -339,50 +348,65 @@ func (b *bpe) mergeLong(dst []int32, s *bpeScratch) []int32 {
 // gone marks a symbol that became part of its left neighbour.
 const gone int32 = -2
 
-// proposal is a merge of the symbol at a place with the one on its right, into id.
-type proposal struct{ rank, at, id int32 }
+// mergeQueue is a heap of proposals to merge two neighbours: the lowest rank first, the leftmost of equals first. Every node has
+// four children, which makes it half as deep as a heap of two.
+type mergeQueue []uint64
 
-// mergeQueue is a binary heap: the lowest rank first, the leftmost of equals first.
-type mergeQueue []proposal
+// proposed puts a rank and the place of the left symbol into a number.
+func proposed(rank, at int32) uint64 { return uint64(uint32(rank))<<32 | uint64(uint32(at)) }
 
-func (q mergeQueue) less(i, j int) bool {
-	return q[i].rank < q[j].rank || q[i].rank == q[j].rank && q[i].at < q[j].at
+// init makes a heap of proposals in any order.
+func (q mergeQueue) init() {
+	for i := (len(q) - 2) / 4; i >= 0 && len(q) > 1; i-- {
+		q.sink(i, q[i])
+	}
 }
 
-func (q *mergeQueue) push(p proposal) {
-	*q = append(*q, p)
-	h := *q
-	for i := len(h) - 1; i > 0; {
-		parent := (i - 1) / 2
-		if !h.less(i, parent) {
-			return
+func (q *mergeQueue) push(p uint64) {
+	h := append(*q, p)
+	*q = h
+	i := len(h) - 1
+	for i > 0 {
+		parent := (i - 1) / 4
+		if h[parent] <= p {
+			break
 		}
-		h[i], h[parent] = h[parent], h[i]
+		h[i] = h[parent]
 		i = parent
 	}
+	h[i] = p
 }
 
-func (q *mergeQueue) pop() proposal {
+func (q *mergeQueue) pop() uint64 {
 	h := *q
 	top, n := h[0], len(h)-1
-	h[0] = h[n]
-	h = h[:n]
-	for i := 0; ; {
-		child := 2*i + 1
-		if child >= n {
-			break
-		}
-		if child+1 < n && h.less(child+1, child) {
-			child++
-		}
-		if !h.less(child, i) {
-			break
-		}
-		h[i], h[child] = h[child], h[i]
-		i = child
+	*q = h[:n]
+	if n > 0 {
+		q.sink(0, h[n])
 	}
-	*q = h
 	return top
+}
+
+// sink puts p where it belongs below node i.
+func (q mergeQueue) sink(i int, p uint64) {
+	for {
+		child := 4*i + 1
+		if child >= len(q) {
+			break
+		}
+		least, at := q[child], child
+		for c := child + 1; c < min(child+4, len(q)); c++ {
+			if q[c] < least {
+				least, at = q[c], c
+			}
+		}
+		if least >= p {
+			break
+		}
+		q[i] = least
+		i = at
+	}
+	q[i] = p
 }
 
 // merged is what a pair of symbols becomes.

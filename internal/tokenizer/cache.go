@@ -12,14 +12,17 @@ type wordCache struct {
 	slots [cacheSlots]atomic.Pointer[cacheEntry]
 }
 
+// cacheEntry holds a word with its ids in one piece without pointers, which is little work for the garbage collector.
 type cacheEntry struct {
-	word string
-	ids  []int32
+	bytes, count uint8
+	word         [maxCacheWord]byte
+	ids          [maxCacheIDs]int32
 }
 
 const (
 	cacheSlots   = 1 << 14
-	maxCacheWord = 48 // bytes; longer words rarely come back
+	maxCacheWord = 46 // bytes; longer words rarely come back
+	maxCacheIDs  = 20
 )
 
 func newWordCache() *wordCache { return &wordCache{seed: maphash.MakeSeed()} }
@@ -30,12 +33,16 @@ func (c *wordCache) encode(m model, dst []int32, word string) []int32 {
 		return m.encode(dst, word)
 	}
 	slot := &c.slots[maphash.String(c.seed, word)%cacheSlots]
-	if e := slot.Load(); e != nil && e.word == word {
-		return append(dst, e.ids...)
+	if e := slot.Load(); e != nil && string(e.word[:e.bytes]) == word {
+		return append(dst, e.ids[:e.count]...)
 	}
 	before := len(dst)
 	dst = m.encode(dst, word)
-	// The copies let go of the text that word is a part of, and of dst.
-	slot.Store(&cacheEntry{word: string([]byte(word)), ids: append([]int32(nil), dst[before:]...)})
+	if ids := dst[before:]; len(ids) <= maxCacheIDs {
+		e := &cacheEntry{bytes: uint8(len(word)), count: uint8(len(ids))}
+		copy(e.word[:], word)
+		copy(e.ids[:], ids)
+		slot.Store(e)
+	}
 	return dst
 }

@@ -34,7 +34,12 @@ func normalForm(text string, form norm.Form) string {
 	}
 }
 
-func isInert(r rune) bool { return r >= 0x07FD && unicode.Is(inert, r) }
+func isInert(r rune) bool {
+	if r < traitRunes {
+		return traits[r]&inertBit != 0
+	}
+	return unicode.Is(inert, r)
+}
 
 func normalFormKnown(text string, form norm.Form) string {
 	switch {
@@ -55,7 +60,9 @@ func normalFormKnown(text string, form norm.Form) string {
 func longMarks(text string) bool {
 	run := 0
 	for i, r := range text {
-		if r < 0x300 || norm.NFKD.PropertiesString(text[i:]).BoundaryBefore() {
+		// Letters are no marks, but Hangul's vowels and finals join what is before them.
+		jamo := r >= 0x1100 && r <= 0x11FF || r >= 0xD7B0 && r <= 0xD7FF
+		if r < 0x300 || classOf(r) == classLetter && !jamo || norm.NFKD.PropertiesString(text[i:]).BoundaryBefore() {
 			run = 0
 		}
 		if run += 2; run >= 28 {

@@ -128,7 +128,7 @@ func singleSpaces(text string) bool {
 	space := false
 	for i := range len(text) {
 		c := text[i]
-		if c >= utf8.RuneSelf || asciiClass[c] == classSpace && (space || c != ' ') {
+		if c >= utf8.RuneSelf || class(traits[c]&classBits) == classSpace && (space || c != ' ') {
 			return false
 		}
 		space = c == ' '
@@ -138,27 +138,24 @@ func singleSpaces(text string) bool {
 
 // collapseSpaces makes one space of white space in a row.
 func collapseSpaces(text string) string {
-	b := make([]byte, 0, len(text))
-	space := false
-	for i := 0; i < len(text); {
-		c, size := classSpace, 1
-		if text[i] < utf8.RuneSelf {
-			c = asciiClass[text[i]]
-		} else {
-			var r rune
-			if r, size = utf8.DecodeRuneInString(text[i:]); !unicode.IsSpace(r) {
-				c = classOther
+	var b strings.Builder
+	b.Grow(len(text))
+	for at := 0; at < len(text); {
+		begin := at
+		c, size := classAt(text[at:])
+		for c != classSpace {
+			if at += size; at == len(text) {
+				break
 			}
+			c, size = classAt(text[at:])
 		}
-		if c != classSpace {
-			b = append(b, text[i:i+size]...)
-		} else if !space {
-			b = append(b, ' ')
+		b.WriteString(text[begin:at])
+		if at < len(text) {
+			b.WriteByte(' ')
+			at += size + run(text[at+size:], classSpace)
 		}
-		space = c == classSpace
-		i += size
 	}
-	return string(b)
+	return b.String()
 }
 
 // replaceMatches writes content in place of every match.
@@ -189,43 +186,43 @@ func replaceMatches(text string, match scanner, content string) string {
 // lower maps every code point to its lower case by Unicode's full mapping: U+0130 becomes two, and a final sigma is
 // like any other.
 func lower(text string) string {
-	i := 0
-	for ; i < len(text); i++ {
-		if c := text[i]; c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' {
-			break
-		}
-	}
-	if i == len(text) {
-		return text
-	}
-	b := make([]byte, 0, len(text)+len(text)/8)
-	b = append(b, text[:i]...)
-	for ; i < len(text); i++ {
-		c := text[i]
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(text[i:])
-			b = appendLower(b, r)
-			i += size - 1
+	var b strings.Builder
+	done := 0 // how much of text has been written
+	for at := 0; at < len(text); {
+		if c := text[at]; c < utf8.RuneSelf && traits[c]&casedBit == 0 {
+			at++
 			continue
 		}
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
+		r, size := utf8.DecodeRuneInString(text[at:])
+		if mayHaveCase(r) {
+			if done == 0 {
+				b.Grow(len(text) + 8)
+			}
+			b.WriteString(text[done:at])
+			writeLower(&b, r)
+			done = at + size
 		}
-		b = append(b, c)
+		at += size
 	}
-	return string(b)
+	if done == 0 {
+		return text
+	}
+	b.WriteString(text[done:])
+	return b.String()
 }
 
-func appendLower(dst []byte, r rune) []byte {
-	if r >= 0x2E80 && r < 0xA640 || r >= 0xAC00 && r < 0xFB00 {
-		return utf8.AppendRune(dst, r) // ideographs, kana, Hangul: no case, and no search through the tables
+func writeLower(b *strings.Builder, r rune) {
+	if 'A' <= r && r <= 'Z' {
+		b.WriteByte(byte(r) + 'a' - 'A')
+		return
 	}
 	if r == 0x130 || r >= 0x1C89 {
 		if full, ok := lowerCase[r]; ok {
-			return append(dst, full...)
+			b.WriteString(full)
+			return
 		}
 	}
-	return utf8.AppendRune(dst, unicode.ToLower(r))
+	b.WriteRune(unicode.ToLower(r))
 }
 
 func remove(text string, table *unicode.RangeTable) string {

@@ -54,7 +54,7 @@ func oneRune(text string, is func(rune) bool) int {
 }
 
 func spaces(text string) int {
-	if text[0] < utf8.RuneSelf && asciiClass[text[0]] != classSpace {
+	if text[0] < utf8.RuneSelf && class(traits[text[0]]&classBits) != classSpace {
 		return 0
 	}
 	return len(text) - len(strings.TrimLeftFunc(text, unicode.IsSpace))
@@ -70,39 +70,19 @@ const (
 	classNumber
 )
 
-// asciiClass spares the tables for most text.
-var asciiClass = func() (table [utf8.RuneSelf]class) {
-	for c := range table {
-		table[c] = tableClass(rune(c))
-	}
-	return table
-}()
-
-func tableClass(r rune) class {
-	switch {
-	case unicode.IsSpace(r):
-		return classSpace
-	case unicode.Is(letters, r):
-		return classLetter
-	case unicode.Is(numbers, r):
-		return classNumber
-	}
-	return classOther
-}
-
 // classAt returns the class and the length of the first character.
 func classAt(text string) (class, int) {
 	if c := text[0]; c < utf8.RuneSelf {
-		return asciiClass[c], 1
+		return class(traits[c] & classBits), 1
 	}
 	r, size := utf8.DecodeRuneInString(text)
-	return tableClass(r), size
+	return classOf(r), size
 }
 
 // run returns the length of the characters of one class at the start of text.
 func run(text string, of class) int {
 	n := 0
-	for n < len(text) && text[n] < utf8.RuneSelf && asciiClass[text[n]] == of {
+	for n < len(text) && text[n] < utf8.RuneSelf && class(traits[text[n]]&classBits) == of {
 		n++
 	}
 	for n < len(text) {

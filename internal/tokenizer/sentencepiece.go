@@ -165,22 +165,28 @@ func (p *sentencePiece) mergePieces(text string) []piece {
 		at += size
 	}
 	parts := map[string]int{} // where the left half of an unused piece ended
-	var queue mergeQueue      // its ids are the sizes of the merged symbols
-	propose := func(left int32) {
+	// merged returns the piece that a symbol and its right neighbour make.
+	merged := func(left int32) (id int32, ok bool) {
 		if left < 0 || int(symbols[left].next) >= len(symbols) {
-			return
+			return None, false
 		}
 		l, r := &symbols[left], &symbols[symbols[left].next]
-		if l.frozen || r.frozen || r.end-l.begin > p.longest[text[l.begin]] {
-			return
+		if l.begin == l.end || l.frozen || r.frozen || r.end-l.begin > p.longest[text[l.begin]] {
+			return None, false
 		}
-		id, ok := p.ids[text[l.begin:r.end]]
+		id, ok = p.ids[text[l.begin:r.end]]
+		return id, ok
+	}
+	var queue mergeQueue
+	propose := func(left int32) {
+		id, ok := merged(left)
 		if !ok {
 			return
 		}
-		queue.push(proposal{rank: descending(p.scores[id]), at: left, id: int32(r.end - l.begin)})
+		queue.push(proposed(int32(descending(p.scores[id])), left))
 		if p.types[id] == Unused {
-			parts[text[l.begin:r.end]] = l.end - l.begin
+			l := &symbols[left]
+			parts[text[l.begin:symbols[l.next].end]] = l.end - l.begin
 		}
 	}
 	for i := range symbols {
@@ -188,22 +194,21 @@ func (p *sentencePiece) mergePieces(text string) []piece {
 	}
 	for len(queue) > 0 {
 		top := queue.pop()
-		l := &symbols[top.at]
-		if l.begin == l.end || int(l.next) >= len(symbols) {
+		at := int32(uint32(top))
+		// Either symbol may have been merged since: then the pair makes another piece, or none.
+		if id, ok := merged(at); !ok || descending(p.scores[id]) != uint32(top>>32) {
 			continue
 		}
+		l := &symbols[at]
 		r := &symbols[l.next]
-		if int32(r.end-l.begin) != top.id {
-			continue
-		}
 		l.end = r.end
 		r.begin = r.end
 		l.next = r.next
 		if int(r.next) < len(symbols) {
-			symbols[r.next].prev = top.at
+			symbols[r.next].prev = at
 		}
 		propose(l.prev)
-		propose(top.at)
+		propose(at)
 	}
 
 	var out []piece
@@ -228,12 +233,12 @@ func (p *sentencePiece) mergePieces(text string) []piece {
 }
 
 // descending turns scores into ranks: the greater the score, the lower the rank.
-func descending(score float32) int32 {
-	bits := int32(math.Float32bits(score + 0)) // -0 becomes 0
-	if bits < 0 {
-		return bits & math.MaxInt32
+func descending(score float32) uint32 {
+	bits := math.Float32bits(score + 0) // -0 becomes 0
+	if negative := bits>>31 != 0; negative {
+		return bits
 	}
-	return ^bits
+	return math.MaxInt32 - bits
 }
 
 // compileSentencePiece makes the normaliser of a SentencePiece model.

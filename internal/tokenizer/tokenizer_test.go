@@ -331,3 +331,23 @@ func fromSample(t testing.TB, name string) *Tokenizer {
 	}
 	return fromFolder(t, dir)
 }
+
+// TestHugeWordOfEveryKind: a letter again and again, random letters, ideographs and marks must not cost their square either.
+func TestHugeWordOfEveryKind(t *testing.T) {
+	random := make([]byte, 100_000)
+	state := uint32(1)
+	for i := range random {
+		state = state*1664525 + 1013904223
+		random[i] = 'a' + byte(state>>24)%26
+	}
+	for name, tok := range map[string]*Tokenizer{
+		"clip": openAI(t), "gemma": fromFolder(t, "testdata/class-gemma"), "spm-bpe": fromSPM(t, "testdata/spm-bpe-user/spiece.model"),
+		"unigram": fromFolder(t, "testdata/class-xlmr"), "bert": fromFolder(t, "testdata/class-bert"),
+	} {
+		for _, word := range []string{strings.Repeat("a", 100_000), string(random), strings.Repeat("\u4e00", 33_000), strings.Repeat("e\u0301", 33_000)} {
+			start := time.Now()
+			require.NotEmpty(t, tok.Encode(word), name)
+			require.Less(t, time.Since(start), 20*time.Second, "%s: %.10q", name, word) // a tenth of a second on a machine at rest
+		}
+	}
+}

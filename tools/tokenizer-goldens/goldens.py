@@ -9,6 +9,9 @@
         without the lines in which ftfy finds mojibake and those with characters newer than Python)
     python goldens.py modes   ../../internal/tokenizer/testdata
         (how open_clip and OpenAI's package use the vocabularies there; needs pip install --no-deps openai-clip)
+    python goldens.py compare VARIANTS SHARED COUNT OUT
+        (all variants, CLIP, Chinese-CLIP's vocabulary and open_clip on COUNT lines each, captions and labels of SHARED among
+        them; prints the value of CLIPGO_TOKENIZER_LINES with which go test -run TestExtraLines compares them)
 
 Every line of a .jsonl.gz is [text, ids], the special ids included. transformers 5.23.0, tokenizers 0.23.3.
 """
@@ -82,16 +85,42 @@ SAMPLE = (
 
 
 def sample(variants, clip, out):
-    write(os.path.join(out, "clip.jsonl.gz"), texts.lines(2000, "clip"), encoder(clip))
+    write(os.path.join(out, "clip.jsonl.gz"), texts.hard_lines(2000, "clip"), encoder(clip))
     for clean in ("lower", "canonicalize"):
-        write(os.path.join(out, f"open_clip-{clean}.jsonl.gz"), texts.lines(600, clean), encoder(f"open_clip:{clean}"))
+        write(os.path.join(out, f"open_clip-{clean}.jsonl.gz"), texts.hard_lines(600, clean), encoder(f"open_clip:{clean}"))
     for name in SAMPLE:
         folder = os.path.join(out, name)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(os.path.join(variants, name), folder)
         model = os.path.join(folder, "spiece.model")
         spm = os.path.exists(model) and not os.path.exists(os.path.join(folder, "config.json"))
-        write(os.path.join(folder, "lines.jsonl.gz"), texts.lines(500, name), encoder(model if spm else folder))
+        write(os.path.join(folder, "lines.jsonl.gz"), texts.hard_lines(500, name), encoder(model if spm else folder))
+
+
+def compare(variants, shared, count, out):
+    real = texts.corpus(shared)
+    folders = {name: os.path.join(variants, name) for name in sorted(os.listdir(variants)) if os.path.isdir(os.path.join(variants, name))}
+    tables = os.path.join(shared, "data", "tokenizer")
+    for name, config, files in (
+        ("clip", {"model_type": "clip"}, {"vocab.json": "clip-vocab.json", "merges.txt": "clip-merges.txt"}),
+        ("chinese-clip", {"model_type": "chinese_clip"}, {"vocab.txt": "chinese-clip-vocab.txt"}),
+    ):
+        folders[name] = os.path.join(out, name)
+        os.makedirs(folders[name], exist_ok=True)
+        with open(os.path.join(folders[name], "config.json"), "w") as f:
+            json.dump(config, f)
+        for file, source in files.items():
+            shutil.copyfile(os.path.join(tables, source), os.path.join(folders[name], file))
+    folders |= {f"open_clip-{clean}": f"open_clip:{clean}" for clean in ("lower", "canonicalize", "whitespace")}
+    items = []
+    for name, folder in folders.items():
+        if not folder.startswith("open_clip:") and not os.path.exists(os.path.join(folder, "config.json")):
+            folder = os.path.join(folder, "spiece.model")
+        lines = os.path.join(out, name + ".jsonl.gz")
+        write(lines, texts.hard_lines(int(count), name, real), encoder(folder))
+        items.append(f"{name}={folder}={lines}")
+        print(name, file=sys.stderr)
+    print(",".join(items))
 
 
 def modes(out):
@@ -112,13 +141,15 @@ def modes(out):
 
 
 def main():
-    if sys.argv[1] == "sample":
+    if sys.argv[1] == "compare":
+        compare(*sys.argv[2:])
+    elif sys.argv[1] == "sample":
         sample(*sys.argv[2:])
     elif sys.argv[1] == "modes":
         modes(sys.argv[2])
     elif sys.argv[1] == "lines":
         _, _, seed, folder, count, out = sys.argv
-        write(out, texts.lines(int(count), seed), encoder(folder))
+        write(out, texts.hard_lines(int(count), seed), encoder(folder))
     else:
         raise SystemExit(__doc__)
 

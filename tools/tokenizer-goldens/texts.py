@@ -1,6 +1,10 @@
 """Mixed lines of text for comparing tokenisers: the same seed gives the same lines."""
 
+import gzip
+import json
+import pathlib
 import random
+import unicodedata
 
 WORDS = (
     "a photo of the cat dog owl fox bear seagull remote control sleeping on pink sofa two three running jumping don't it's we're "
@@ -86,4 +90,84 @@ def lines(count, seed):
     out = list(FIXED)
     while len(out) < count:
         out.append(line(r))
+    return out[:count]
+
+
+# Lines of one sort each, which go further than the mixed ones.
+EMOJI = [chr(c) for c in [*range(0x1F300, 0x1F650), *range(0x1F680, 0x1F700), *range(0x1F900, 0x1FA00), *range(0x2600, 0x27C0)]]
+JOINERS = ["\u200d", "\ufe0f", "\ufe0e", "\u20e3", *(chr(c) for c in range(0x1F3FB, 0x1F400)), *(chr(c) for c in range(0xE0061, 0xE007B)), "\U000e007f"]
+ALL_MARKS = [chr(c) for c in range(0x110000) if unicodedata.category(chr(c)) in ("Mn", "Mc", "Me")]
+ALL_CONTROL = [chr(c) for c in range(0x110000) if unicodedata.category(chr(c)) in ("Cc", "Cf", "Co") and (c < 0xE000 or c % 997 == 0)]
+ALL_SPACES = [chr(c) for c in range(0x110000) if unicodedata.category(chr(c)) in ("Zs", "Zl", "Zp")] + list("\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\x85\u200b\u2060\ufeff\u180e\u3164")
+
+
+def emoji(r):
+    out = ""
+    for _ in range(r.randint(1, 12)):
+        out += r.choice(EMOJI) + "".join(r.choice(JOINERS) for _ in range(r.randint(0, 3)))
+        if r.random() < 0.1:
+            out += "".join(chr(r.randint(0x1F1E6, 0x1F1FF)) for _ in range(r.randint(1, 4)))
+    return out
+
+
+def one_block(r):
+    """A text of one script, whatever is assigned in a block of 256 code points."""
+    while True:
+        start = r.choice([r.randrange(0, 0x3000, 256), r.randrange(0, 0x20000, 256), r.randrange(0x3000, 0xD700, 256)])
+        chars = [chr(c) for c in range(start, start + 256) if unicodedata.category(chr(c)) not in ("Cs", "Cn", "Co")]
+        if len(chars) > 20:
+            return "".join(r.choice(chars) + r.choice(["", "", "", " "]) for _ in range(r.randint(5, 80)))
+
+
+def marks(r):
+    words = r.choice(WORDS), r.choice(SCRIPTS[r.choice(list(SCRIPTS))])
+    return " ".join("".join(c + "".join(r.choice(ALL_MARKS) for _ in range(r.randint(0, 3))) for c in word) for word in words)
+
+
+def run(r):
+    """A long word."""
+    unit = r.choice([r.choice(WORDS), r.choice(SCRIPTS[r.choice(list(SCRIPTS))]), r.choice("abcxyz\u4e00\u0e01\u2581"), random_char(r)])
+    if r.random() < 0.5:
+        return unit * r.randint(2, max(2, 400 // len(unit)))
+    return "".join(r.choice(unit + "abcde") for _ in range(r.randint(50, 600)))
+
+
+def spaces(r):
+    return "".join("".join(r.choice(ALL_SPACES) for _ in range(r.randint(1, 4))) + r.choice(WORDS + PUNCTUATION) for _ in range(r.randint(1, 8)))
+
+
+def control(r):
+    return "".join(r.choice([r.choice(ALL_CONTROL), r.choice(WORDS), random_char(r), r.choice(SPECIALS)]) for _ in range(r.randint(1, 10)))
+
+
+SENTINELS = ["<extra_id_0>", "<extra_id_99>", "<extra_id_100>", "<extra_id_007>", "<EXTRA_ID_1>", "<mask>", "<pad>", "<unused0>", "<2mass>", "[@BOS@]", "<start_of_turn>"]
+
+
+def sentinels(r):
+    return "".join(r.choice([r.choice(SENTINELS), r.choice(SPECIALS), r.choice(WORDS), " ", "▁", "\n"]) for _ in range(r.randint(2, 10)))
+
+
+def corpus(shared):
+    """Captions and prompts of real labels."""
+    data = pathlib.Path(shared) / "data"
+    with gzip.open(data / "token-vectors" / "clip-caption-ids.tsv.gz", "rt", encoding="utf-8") as f:
+        out = [line.split("\t")[1] for line in f][1:]
+    names = json.loads((data / "labels" / "en_classnames.json").read_text())
+    templates = json.loads((data / "labels" / "en_zeroshot_classification_templates.json").read_text())
+    r = random.Random("corpus")
+    some = [t for ts in templates.values() for t in (ts if isinstance(ts, list) else [])]
+    out += [r.choice(some).replace("{c}", str(name)) for list_ in names.values() for name in list_]
+    return out
+
+
+def hard_lines(count, seed, real=()):
+    """As lines, half of them of one sort each; real are further lines, of which every sixth is taken."""
+    r = random.Random(f"hard {seed}")
+    sorts = [emoji, one_block, marks, run, spaces, control, sentinels]
+    out = list(FIXED)
+    while len(out) < count:
+        if real and r.random() < 1 / 6:
+            out.append(r.choice(real))
+        else:
+            out.append((line if r.random() < 0.5 else r.choice(sorts))(r))
     return out[:count]

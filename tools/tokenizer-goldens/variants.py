@@ -10,6 +10,7 @@ sentencepiece library. goldens.py makes their lines.
 import collections
 import json
 import os
+import shutil
 import sys
 import unicodedata
 
@@ -149,8 +150,55 @@ def main():
     spm(out, "class-tipsv2", "tokenizer.model", {"model_type": "tipsv2"}, **{**gemma, "normalization_rule_name": None, **small}, user_defined_symbols=symbols)
     spm(out, "class-xlmr", "sentencepiece.bpe.model", {"model_type": "altclip", "tokenizer_class": "XLMRobertaTokenizer", "model_max_length": 77}, user_defined_symbols=symbols, **small)
     spm(out, "class-t5", config={"model_type": "clip", "tokenizer_class": "T5Tokenizer", "eos_token": "</s>", "pad_token": "</s>"}, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, **small)
+    spm(out, "class-t5-none", config={"model_type": "clip", "tokenizer_class": "T5Tokenizer", "extra_ids": 0, "additional_special_tokens": []},
+        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, **small)
+    spm(out, "class-metaclip", "sentencepiece.bpe.model", {"model_type": "metaclip_2"}, normalization_rule_name="nmt_nfkc")
     vocab_txt(out)
     roberta(out)
+    gpt2(out)
+    clip(out)
+    for name in "bert roberta gpt2 clip gemma siglip2 tipsv2 xlmr metaclip t5 t5-none".split():
+        with_json(out, "class-" + name)
+
+
+def with_json(out, name):
+    """The same tokeniser as transformers saves it, which is with a tokenizer.json."""
+    from transformers import AutoTokenizer
+
+    folder = os.path.join(out, name)
+    AutoTokenizer.from_pretrained(folder).save_pretrained(folder + "-json")
+    shutil.copy(os.path.join(folder, "config.json"), folder + "-json")
+
+
+def gpt2(out):
+    """As roberta, in a folder of a BLIP-2 that says nothing of its tokeniser."""
+    folder = os.path.join(out, "class-gpt2")
+    os.makedirs(folder, exist_ok=True)
+    for file in ("vocab.json", "merges.txt"):
+        shutil.copy(os.path.join(out, "class-roberta", file), folder)
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump({"model_type": "blip-2"}, f)
+
+
+def clip(out):
+    folder = os.path.join(out, "class-clip")
+    os.makedirs(folder, exist_ok=True)
+    t = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    t.normalizer = normalizers.Lowercase()
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    ends = [c + "</w>" for c in sorted(alphabet)]
+    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=1400, special_tokens=ends, initial_alphabet=alphabet, end_of_word_suffix="</w>"))
+    model = json.loads(t.to_str())["model"]
+    vocab = model["vocab"]
+    for token in ("<|startoftext|>", "<|endoftext|>"):
+        vocab[token] = len(vocab)
+    with open(os.path.join(folder, "vocab.json"), "w") as f:
+        json.dump(vocab, f)
+    with open(os.path.join(folder, "merges.txt"), "w") as f:
+        f.writelines(["#version: 0.2\n", *(" ".join(pair) + "\n" for pair in model["merges"])])
+    with open(os.path.join(folder, "config.json"), "w") as f:
+        json.dump({"model_type": "clip"}, f)
 
 
 def roberta(out):
