@@ -121,7 +121,7 @@ func TestLayout(t *testing.T) {
 	})
 	t.Run("nor is content that another commit has", func(t *testing.T) {
 		server.Forget()
-		r.Commit = strings.Repeat("ab", 20)
+		server.Change(func() { r.Commit = strings.Repeat("ab", 20) })
 		s, err := pull(c, "config.json", "model.safetensors")
 		require.NoError(t, err)
 		same(t, weights, s.Dir, "model.safetensors")
@@ -163,7 +163,7 @@ func TestNoLinks(t *testing.T) {
 	blob := c.blobPath(repo, hubtest.SHA256(weights))
 	require.NoFileExists(t, blob)
 	require.NoError(t, os.WriteFile(blob, weights, 0o600))
-	r.Commit = strings.Repeat("cd", 20)
+	server.Change(func() { r.Commit = strings.Repeat("cd", 20) })
 	s, err = pull(c, "model.safetensors")
 	require.NoError(t, err)
 	same(t, weights, s.Dir, "model.safetensors")
@@ -215,7 +215,7 @@ func cutOff(times int, after int) func(http.ResponseWriter, *http.Request) bool 
 func TestCutOffGoesOn(t *testing.T) {
 	server := hubtest.New(t)
 	server.Add(repo, content)
-	server.Break = cutOff(10, 200_000) // more often than any fails without getting further
+	server.Break(cutOff(10, 200_000)) // more often than any fails without getting further
 	c, notices := client(t, server)
 	var last, total int64
 	c.Progress = func(d, n int64) { last, total = d, n }
@@ -245,7 +245,7 @@ func TestInterrupted(t *testing.T) {
 	server.Add(repo, content)
 	c, _ := client(t, server)
 	ctx, cancel := context.WithCancel(t.Context())
-	server.Break = func(w http.ResponseWriter, r *http.Request) bool {
+	server.Break(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasPrefix(r.URL.Path, "/large/") {
 			return false
 		}
@@ -254,7 +254,7 @@ func TestInterrupted(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 		return true
-	}
+	})
 	c.Progress = func(done, _ int64) {
 		if done >= 1<<20 {
 			cancel()
@@ -267,12 +267,12 @@ func TestInterrupted(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(c.repoDir(repo), "refs", "main"), "nothing is promised that isn't there")
 
 	var ranges []string
-	server.Break = func(_ http.ResponseWriter, r *http.Request) bool {
+	server.Break(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasPrefix(r.URL.Path, "/large/") {
 			ranges = append(ranges, r.Header.Get("Range"))
 		}
 		return false
-	}
+	})
 	first := int64(-1)
 	c.Progress = func(done, _ int64) {
 		if first < 0 {
@@ -311,12 +311,12 @@ func TestUnfinishedFiles(t *testing.T) {
 			require.NoError(t, os.MkdirAll(filepath.Dir(blob), 0o700))
 			require.NoError(t, os.WriteFile(blob+test.suffix, test.data, 0o600))
 			got := "none"
-			server.Break = func(_ http.ResponseWriter, r *http.Request) bool {
+			server.Break(func(_ http.ResponseWriter, r *http.Request) bool {
 				if strings.HasPrefix(r.URL.Path, "/large/") && got == "none" {
 					got = r.Header.Get("Range")
 				}
 				return false
-			}
+			})
 			s, err := pull(c, "model.safetensors")
 			require.NoError(t, err)
 			same(t, weights, s.Dir, "model.safetensors")
@@ -352,14 +352,14 @@ func TestServersThatCannotResume(t *testing.T) {
 			require.NoError(t, os.MkdirAll(filepath.Dir(blob), 0o700))
 			require.NoError(t, os.WriteFile(blob+ourIncomplete, weights[:1000], 0o600))
 			first := true
-			server.Break = func(w http.ResponseWriter, r *http.Request) bool {
+			server.Break(func(w http.ResponseWriter, r *http.Request) bool {
 				if !strings.HasPrefix(r.URL.Path, "/large/") || !first {
 					return false
 				}
 				first = false
 				broken(w)
 				return true
-			}
+			})
 			s, err := pull(c, "model.safetensors")
 			require.NoError(t, err)
 			same(t, weights, s.Dir, "model.safetensors")
@@ -381,14 +381,14 @@ func TestPassingFaults(t *testing.T) {
 			server.Add(repo, content)
 			c, notices := client(t, server)
 			times := map[string]int{}
-			server.Break = func(w http.ResponseWriter, r *http.Request) bool {
+			server.Break(func(w http.ResponseWriter, r *http.Request) bool {
 				key := r.Method + r.URL.Path
 				if times[key]++; times[key] > 2 || name == "429 later" && (times[key] > 1 || r.URL.Path[1] != 'a') {
 					return false
 				}
 				fault(w)
 				return true
-			}
+			})
 			begin := time.Now()
 			s, err := pull(c, "config.json", "model.safetensors")
 			require.NoError(t, err)
@@ -403,7 +403,7 @@ func TestPassingFaults(t *testing.T) {
 	}
 	t.Run("too often", func(t *testing.T) {
 		server := hubtest.New(t)
-		server.Break = func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(502); return true }
+		server.Break(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(502); return true })
 		c, notices := client(t, server)
 		_, err := pull(c, "config.json")
 		require.EqualError(t, err, "org/name: "+server.Host+" answers 502 Bad Gateway")
@@ -411,11 +411,11 @@ func TestPassingFaults(t *testing.T) {
 	})
 	t.Run("much later", func(t *testing.T) {
 		server := hubtest.New(t)
-		server.Break = func(w http.ResponseWriter, _ *http.Request) bool {
+		server.Break(func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Retry-After", "86400")
 			w.WriteHeader(429)
 			return true
-		}
+		})
 		c, _ := client(t, server)
 		_, err := pull(c, "config.json")
 		require.ErrorContains(t, err, "answers 429 Too Many Requests, and wants to be asked again in 24h0m0s")
@@ -429,7 +429,7 @@ func TestStandstill(t *testing.T) {
 	c, notices := client(t, server)
 	c.Timeout = 200 * time.Millisecond
 	first := true
-	server.Break = func(w http.ResponseWriter, r *http.Request) bool {
+	server.Break(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasPrefix(r.URL.Path, "/large/") || !first {
 			return false
 		}
@@ -439,7 +439,7 @@ func TestStandstill(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 		return true
-	}
+	})
 	s, err := pull(c, "model.safetensors")
 	require.NoError(t, err)
 	same(t, weights, s.Dir, "model.safetensors")
@@ -454,7 +454,7 @@ func TestDamaged(t *testing.T) {
 			server := hubtest.New(t)
 			server.Add(repo, content)
 			c, _ := client(t, server)
-			server.Break = func(w http.ResponseWriter, r *http.Request) bool {
+			server.Break(func(w http.ResponseWriter, r *http.Request) bool {
 				if r.Method == http.MethodGet && (strings.HasPrefix(r.URL.Path, "/large/") || strings.HasSuffix(r.URL.Path, "config.json")) {
 					bad := slices.Clone(content[name])
 					bad[len(bad)/2] ^= 1
@@ -462,12 +462,12 @@ func TestDamaged(t *testing.T) {
 					return true
 				}
 				return false
-			}
+			})
 			s, err := pull(c, name)
 			require.ErrorContains(t, err, "org/name: "+name+": its ")
 			require.ErrorContains(t, err, "it was damaged on the way; it is deleted, download it again")
 			require.Nil(t, tree(t, filepath.Join(c.repoDir(repo), "blobs")))
-			server.Break = nil
+			server.Break(nil)
 			s, err = pull(c, name)
 			require.NoError(t, err)
 			same(t, content[name], s.Dir, name)
@@ -488,7 +488,7 @@ func TestToken(t *testing.T) {
 		http.Redirect(w, r, server.URL+"/back", http.StatusFound)
 	}))
 	defer elsewhere.Close()
-	server.Break = func(w http.ResponseWriter, r *http.Request) bool {
+	server.Break(func(w http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/large/"):
 			seen["large"] = r.Header.Get("Authorization")
@@ -502,7 +502,7 @@ func TestToken(t *testing.T) {
 			return true
 		}
 		return false
-	}
+	})
 	s, err := pull(c, "config.json", "model.safetensors")
 	require.NoError(t, err)
 	same(t, config, s.Dir, "config.json")
@@ -538,11 +538,11 @@ func TestRefusals(t *testing.T) {
 	require.Contains(t, ask("", repo, "main", "absent.json"), `org/name has no file "absent.json" at revision `)
 
 	plain := func(status int, message string) {
-		server.Break = func(w http.ResponseWriter, _ *http.Request) bool {
+		server.Break(func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("X-Error-Message", message)
 			w.WriteHeader(status)
 			return true
-		}
+		})
 	}
 	plain(401, "")
 	require.Equal(t, host+" doesn't know the token that was given for org/name (401): make another at "+server.URL+"/settings/tokens, and put it into $HF_TOKEN", ask("hf_me", repo, "main", ""))
@@ -646,7 +646,7 @@ func TestHostileServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := hubtest.New(t)
 			server.Add(repo, content)
-			server.Break = func(w http.ResponseWriter, r *http.Request) bool {
+			server.Break(func(w http.ResponseWriter, r *http.Request) bool {
 				answer := test.listing
 				if !strings.HasPrefix(r.URL.Path, "/api/") {
 					if answer = test.head; r.Method == http.MethodGet {
@@ -657,7 +657,7 @@ func TestHostileServer(t *testing.T) {
 					answer(w)
 				}
 				return answer != nil
-			}
+			})
 			c, _ := client(t, server)
 			_, err := pull(c, "config.json")
 			require.ErrorContains(t, err, test.want)
@@ -715,14 +715,14 @@ func TestFullDisk(t *testing.T) {
 		if _, ok := freeSpace(c.Cache); !ok {
 			t.Skip("this system doesn't tell how much room a disk has")
 		}
-		server.Break = func(w http.ResponseWriter, r *http.Request) bool {
+		server.Break(func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodHead {
 				return false
 			}
 			w.Header().Set("X-Linked-Etag", hubtest.SHA256(weights))
 			w.Header().Set("X-Linked-Size", "1000000000000")
 			return true
-		}
+		})
 		_, err := pull(c, "model.safetensors")
 		require.ErrorContains(t, err, "org/name: downloading it needs 1000000.0 MB more, but the disk of "+c.Cache+" has only ")
 	})
@@ -746,13 +746,13 @@ func TestProcesses(t *testing.T) {
 	server := hubtest.New(t)
 	server.Add(repo, content)
 	downloads := make(chan bool, 100)
-	server.Break = func(_ http.ResponseWriter, r *http.Request) bool {
+	server.Break(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasPrefix(r.URL.Path, "/large/") {
 			downloads <- true
 			time.Sleep(300 * time.Millisecond)
 		}
 		return false
-	}
+	})
 	c, _ := client(t, server)
 	var all []*exec.Cmd
 	var said [4]bytes.Buffer

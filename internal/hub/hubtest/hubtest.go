@@ -26,10 +26,9 @@ import (
 type Server struct {
 	URL  string // the endpoint
 	Host string // without the scheme
-	// Break, if not nil, sees every request first, and returns true if it has answered.
-	Break func(w http.ResponseWriter, r *http.Request) bool
 
-	mu       sync.Mutex
+	mu       sync.Mutex // held while a request is answered
+	breaks   func(w http.ResponseWriter, r *http.Request) bool
 	repos    map[string]*Repo
 	requests []*http.Request
 	large    *httptest.Server
@@ -62,7 +61,7 @@ func (s *Server) Add(name string, files map[string][]byte) *Repo {
 	}
 	sum := sha1.Sum([]byte(name))
 	r.Commit = hex.EncodeToString(sum[:])
-	s.repos[name] = r
+	s.Change(func() { s.repos[name] = r })
 	return r
 }
 
@@ -85,6 +84,18 @@ func (s *Server) AddFolder(t testing.TB, name, dir string, leave ...string) *Rep
 	return s.Add(name, files)
 }
 
+// Break has f see every request from now on before it is answered; f returns true if it has answered itself. nil ends that.
+func (s *Server) Break(f func(w http.ResponseWriter, r *http.Request) bool) {
+	s.Change(func() { s.breaks = f })
+}
+
+// Change changes something between two requests.
+func (s *Server) Change(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
 // Requests returns the requests so far, as "METHOD PATH"; those to the server of large files begin with its own path, /large/.
 func (s *Server) Requests() []string {
 	s.mu.Lock()
@@ -98,9 +109,7 @@ func (s *Server) Requests() []string {
 
 // Forget forgets the requests so far.
 func (s *Server) Forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.requests = nil
+	s.Change(func() { s.requests = nil })
 }
 
 // GitHash is git's name of a file's content.
@@ -122,10 +131,9 @@ func IsLarge(name string) bool {
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, answer func(http.ResponseWriter, *http.Request)) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.requests = append(s.requests, r)
-	breaks := s.Break
-	s.mu.Unlock()
-	if breaks == nil || !breaks(w, r) {
+	if s.breaks == nil || !s.breaks(w, r) {
 		answer(w, r)
 	}
 }
