@@ -21,9 +21,8 @@ const module = "github.com/clipgo/clipgo"
 // arrows says what a package may import: folders of this module (root: the library), other modules by their path; an
 // ending /... takes in what lies below. The standard library is free. The longest key that fits a package rules it.
 var arrows = map[string][]string{
-	"cmd/clipgo": {"root", "convert", "quantize", "gguf", "internal/atomicfile", "internal/bench", "internal/cachedir",
-		"internal/npy", "github.com/urfave/cli/v2",
-		"golang.org/x/sys/...", "golang.org/x/text/..."},
+	"cmd/clipgo": {"root", "convert", "quantize", "gguf", "internal/atomicfile", "internal/bench", "internal/cachedir", "internal/filelock",
+		"internal/hub", "internal/npy", "github.com/urfave/cli/v2", "golang.org/x/sys/...", "golang.org/x/text/..."},
 	"root":     {"bindings", "quantize", "gguf", "internal/..."},
 	"convert":  {"quantize", "gguf", "internal/..."},
 	"quantize": {"gguf", "internal/half", "internal/ordered", "internal/atomicfile"},

@@ -12,9 +12,10 @@ import (
 
 const openCLIPConfig = "open_clip_config.json"
 
-// isOpenCLIP says whether to read the folder as open_clip does. Where it is in transformers' layout too, that is preferred.
-func (s *source) isOpenCLIP() bool {
-	return s.has(openCLIPConfig) && !(s.has("config.json") && s.has(transformersWeights...))
+// preferOpenCLIP says whether to read a folder, which has the files that has knows, as open_clip does. Where it is in
+// transformers' layout too, that is preferred.
+func preferOpenCLIP(has func(names ...string) bool) bool {
+	return has(openCLIPConfig) && !(has("config.json") && has(transformersWeights...))
 }
 
 // readOpenCLIP reads all but the tensors of a folder as open_clip's push_to_hf_hub writes it.

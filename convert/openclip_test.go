@@ -167,7 +167,7 @@ func TestWhichLayout(t *testing.T) {
 		for _, name := range c.files {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o644))
 		}
-		assert.Equal(t, c.want, (&source{path: dir}).isOpenCLIP(), fmt.Sprint(c.files))
+		assert.Equal(t, c.want, preferOpenCLIP((&source{path: dir}).has), fmt.Sprint(c.files))
 	}
 }
 

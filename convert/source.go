@@ -76,7 +76,7 @@ func openSource(path string, o Options) (*source, error) {
 	switch {
 	case isNPZ(weights):
 		read = func() error { return s.readBigVision(weights) }
-	case s.isOpenCLIP():
+	case preferOpenCLIP(s.has):
 		read, names = s.readOpenCLIP, openCLIPWeights
 	case weights != "" && !s.has("config.json"):
 		read = func() error { return s.readOpenAI(weights) }

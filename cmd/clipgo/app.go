@@ -64,6 +64,7 @@ func newApp(s streams) *cli.App {
 			embedCommand(s),
 			tokenizeCommand(s),
 			preprocessCommand(s),
+			pullCommand(s),
 			convertCommand(s),
 			quantizeCommand(s),
 			imatrixCommand(s),

@@ -50,9 +50,15 @@ func compareAction(c *cli.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	x := &comparing{a: c.Args().Get(0), b: c.Args().Get(1), images: c.StringSlice("images"), options: options}
+	x := &comparing{images: c.StringSlice("images"), options: options}
 	if err := x.readLabels(c); err != nil {
 		return err
+	}
+	if x.a, err = modelPath(c.Context, s, c.Args().Get(0)); err != nil {
+		return fmt.Errorf("compare: %w", err)
+	}
+	if x.b, err = modelPath(c.Context, s, c.Args().Get(1)); err != nil {
+		return fmt.Errorf("compare: %w", err)
 	}
 	result, err := x.run(c.Context, s)
 	if err != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"sort"
 	"strings"
@@ -9,17 +11,19 @@ import (
 
 	"github.com/clipgo/clipgo/convert"
 	"github.com/clipgo/clipgo/gguf"
+	"github.com/clipgo/clipgo/internal/hub"
 )
 
 func convertCommand(s streams) *cli.Command {
 	return newCommand(&cli.Command{
 		Name:      "convert",
 		Usage:     "make a GGUF file of a Hugging Face checkpoint",
-		ArgsUsage: "FOLDER",
+		ArgsUsage: "FOLDER|ORG/NAME[@REVISION]",
 		Description: `FOLDER is what transformers' save_pretrained writes and what the Hub shows: config.json, preprocessor_config.json,
 model.safetensors (or its shards and their index), tokenizer.json (or vocab.json and merges.txt). open_clip's folders
 have open_clip_config.json and open_clip_model.safetensors. FOLDER may also be a file of weights, such as OpenAI's ViT-B-32.pt,
-or SigLIP's original siglip.npz, which needs its tokeniser beside it or named.
+or SigLIP's original siglip.npz, which needs its tokeniser beside it or named. ORG/NAME is a model of the Hugging Face Hub,
+which is downloaded; see clipgo pull.
 
 Examples:
   clipgo convert clip-vit-base-patch32/
@@ -42,25 +46,60 @@ func convertAction(c *cli.Context, s streams) error {
 		return fmt.Errorf("convert: %d folders, expected one; see `clipgo convert --help`", c.NArg())
 	}
 	source, out := c.Args().First(), c.String("output")
-	if out == "" {
-		out = convert.DefaultOutput(source, c.String("type"))
-	}
-	bar := newProgress(s.err, "convert")
-	report, err := convert.Convert(c.Context, source, out, convert.Options{
+	o := convert.Options{
 		Name:       c.String("name"),
 		Type:       c.String("type"),
 		TextOnly:   c.Bool("text-only"),
 		VisionOnly: c.Bool("vision-only"),
 		Tokenizer:  c.String("tokenizer"),
-		Progress:   func(done, total int64) { bar.update(done, total, byteSize) },
-	})
+	}
+	if n, ok := hubName(source); ok {
+		o.Name = cmp.Or(o.Name, n.Repo)
+		if n.Variant != "" && !c.IsSet("type") {
+			o.Type = n.Variant
+		}
+		if out == "" {
+			out = convert.DefaultOutput(n.Repo, o.Type)
+		}
+		var err error
+		if source, err = downloadCheckpoint(c.Context, s, n); err != nil {
+			return fmt.Errorf("convert: %w", err)
+		}
+	}
+	if out == "" {
+		out = convert.DefaultOutput(source, o.Type)
+	}
+	if err := runConvert(c.Context, s, source, out, o); err != nil {
+		return fmt.Errorf("convert: %w", err)
+	}
+	return nil
+}
+
+// downloadCheckpoint returns the folder of a checkpoint of the Hub.
+func downloadCheckpoint(ctx context.Context, s streams, n hub.Name) (dir string, err error) {
+	h, err := newHubClient(s)
+	if err != nil {
+		return "", err
+	}
+	snapshot, err := h.client.Snapshot(ctx, n.Repo, n.Revision)
+	if err != nil {
+		return "", err
+	}
+	return snapshot.Dir, h.fetchCheckpoint(ctx, snapshot)
+}
+
+// runConvert converts, with a bar, and says what it wrote.
+func runConvert(ctx context.Context, s streams, source, out string, o convert.Options) error {
+	bar := newProgress(s.err, "convert")
+	o.Progress = func(done, total int64) { bar.update(done, total, byteSize) }
+	report, err := convert.Convert(ctx, source, out, o)
 	bar.clear()
 	if err != nil {
-		return fmt.Errorf("convert: %w", err)
+		return err
 	}
 	if n := len(report.Fallbacks); n > 0 {
 		s.warn("%d of %d tensors have rows that the blocks of %s don't divide, and are kept wider: %s", n, report.Tensors,
-			strings.ToUpper(c.String("type")), shorten(report.Fallbacks, 4))
+			strings.ToUpper(o.Type), shorten(report.Fallbacks, 4))
 	}
 	s.warn("wrote %s: %s, %d tensors (%s), %s", out, report.Family, report.Tensors, typeCounts(report.Types), byteSize(report.Bytes))
 	return nil

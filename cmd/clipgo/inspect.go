@@ -17,7 +17,7 @@ func inspectCommand(s streams) *cli.Command {
 	return newCommand(&cli.Command{
 		Name:      "inspect",
 		Usage:     "print what a GGUF file holds",
-		ArgsUsage: "FILE",
+		ArgsUsage: "FILE|ORG/NAME",
 		Description: `Examples:
   clipgo inspect model.gguf
   clipgo inspect --tensors --json model.gguf`,
@@ -66,7 +66,10 @@ func inspect(c *cli.Context, s streams) error {
 	if c.NArg() != 1 {
 		return fmt.Errorf("inspect: %d files, expected one; see `clipgo inspect --help`", c.NArg())
 	}
-	path := c.Args().First()
+	path, err := modelPath(c.Context, s, c.Args().First())
+	if err != nil {
+		return err
+	}
 	f, err := gguf.Open(path)
 	if err != nil {
 		return err

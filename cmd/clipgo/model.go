@@ -16,7 +16,7 @@ import (
 // modelFlags are the flags of every command that computes.
 func modelFlags(more ...cli.Flag) []cli.Flag {
 	more = append(more,
-		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, EnvVars: []string{"CLIPGO_MODEL"}, Usage: "GGUF `FILE` of the model (default: the demo model inside)"})
+		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, EnvVars: []string{"CLIPGO_MODEL"}, Usage: "`MODEL`: a GGUF file, or ORG/NAME[@REVISION][:TYPE] of the Hub\n\t(default: the demo model inside)"})
 	return append(more, engineFlags()...)
 }
 
@@ -135,8 +135,11 @@ func openModel(c *cli.Context, s streams, more ...clipgo.Option) (*clipgo.Model,
 	if path == "" {
 		return clipgo.OpenDemo(options...)
 	}
+	if path, err = modelPath(c.Context, s, path); err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("model %s: no such file; make one with `clipgo convert`, or leave --model out for the demo model", path)
+		return nil, fmt.Errorf("model %s: no such file; make one with `clipgo convert`, get one with `clipgo pull`, or leave --model out for the demo model", path)
 	}
 	return openFile(path, options)
 }

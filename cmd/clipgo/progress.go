@@ -11,18 +11,22 @@ import (
 type progress struct {
 	w       io.Writer
 	what    string
-	started time.Time
+	started time.Time // when the first update came
+	first   int64     // what was done then: a download that goes on wasn't as fast as it looks
 	drawn   time.Time
 	active  bool
 }
 
 func newProgress(w io.Writer, what string) *progress {
-	return &progress{w: w, what: what, started: time.Now(), active: isTerminal(w)}
+	return &progress{w: w, what: what, active: isTerminal(w)}
 }
 
 // update draws at most ten times a second; amount formats a number for people.
 func (p *progress) update(done, total int64, amount func(int64) string) {
 	now := time.Now()
+	if p.started.IsZero() {
+		p.started, p.first = now, done
+	}
 	if !p.active || total <= 0 || done < total && now.Sub(p.drawn) < 100*time.Millisecond {
 		return
 	}
@@ -31,8 +35,8 @@ func (p *progress) update(done, total int64, amount func(int64) string) {
 	filled := int(width * done / total)
 	elapsed := now.Sub(p.started).Seconds()
 	speed, left := "", ""
-	if elapsed > 0.5 && done > 0 {
-		rate := float64(done) / elapsed
+	if elapsed > 0.5 && done > p.first {
+		rate := float64(done-p.first) / elapsed
 		speed = fmt.Sprintf("  %s/s", amount(int64(rate)))
 		left = fmt.Sprintf("  %s left", (time.Duration(float64(total-done)/rate) * time.Second).Round(time.Second))
 	}

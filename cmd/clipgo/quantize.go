@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,7 +22,7 @@ func quantizeCommand(s streams) *cli.Command {
 	return newCommand(&cli.Command{
 		Name:      "quantize",
 		Usage:     "make a GGUF file smaller",
-		ArgsUsage: "IN.gguf [OUT.gguf] TYPE",
+		ArgsUsage: "IN.gguf|ORG/NAME [OUT.gguf] TYPE",
 		Description: "TYPE is one of\n" + typeNames("\n") + ";\n" +
 			"Q3_K, Q4_K and Q5_K mean their _M. With --target-size TYPE may be left out.\n" + `Without OUT.gguf the output lies beside the input, with the type in its name.
 
@@ -52,6 +54,9 @@ func quantizeAction(c *cli.Context, s streams) error {
 	in, out, typeName, err := quantizeArguments(c)
 	if err != nil {
 		return err
+	}
+	if in, err = modelPath(c.Context, s, in); err != nil {
+		return fmt.Errorf("quantize: %w", err)
 	}
 	o := quantize.Options{AllowRequantize: c.Bool("allow-requantize")}
 	if o.Policy, err = quantize.ParsePolicy(typeName); err != nil {
@@ -87,12 +92,23 @@ func quantizeAction(c *cli.Context, s streams) error {
 		}
 		return printPlan(s.out, report)
 	}
+	if err := runQuantize(c.Context, s, in, out, o); err != nil {
+		return fmt.Errorf("quantize: %w", err)
+	}
+	if check == nil {
+		return nil
+	}
+	return printCheck(c, s, check)
+}
+
+// runQuantize quantises, with a bar, and says what it wrote.
+func runQuantize(ctx context.Context, s streams, in, out string, o quantize.Options) error {
 	bar := newProgress(s.err, "quantize")
 	o.Progress = func(done, total int64) { bar.update(done, total, byteSize) }
-	report, err := quantize.File(c.Context, in, out, o)
+	report, err := quantize.File(ctx, in, out, o)
 	bar.clear()
 	if err != nil {
-		return fmt.Errorf("quantize: %w", err)
+		return err
 	}
 	types := map[gguf.Type]int{}
 	for i := range report.Tensors {
@@ -102,10 +118,7 @@ func quantizeAction(c *cli.Context, s streams) error {
 		s.warn("%d of %d tensors have rows that the blocks of their type don't divide, and are kept wider", n, len(report.Tensors))
 	}
 	s.warn("wrote %s: %s, %s instead of %s (%s)", out, report.Policy, byteSize(report.BytesOut), byteSize(report.BytesIn), typeCounts(types))
-	if check == nil {
-		return nil
-	}
-	return printCheck(c, s, check)
+	return nil
 }
 
 // newCheck prepares the comparison of --check, nil without it.
@@ -156,7 +169,8 @@ func printCheck(c *cli.Context, s streams, check *comparing) error {
 	return nil
 }
 
-// quantizeArguments takes the arguments apart. Without OUT the output lies beside the input.
+// quantizeArguments takes the arguments apart. Without OUT the output lies beside the input; of a model of the Hub, in the
+// working directory.
 func quantizeArguments(c *cli.Context) (in, out, typeName string, err error) {
 	args := c.Args().Slice()
 	target := c.IsSet("target-size")
@@ -181,6 +195,9 @@ func quantizeArguments(c *cli.Context) (in, out, typeName string, err error) {
 		name = strings.ToUpper(c.String("target-size"))
 	}
 	base := strings.TrimSuffix(args[0], filepath.Ext(args[0]))
+	if n, ok := hubName(args[0]); ok {
+		base = path.Base(n.Repo)
+	}
 	for _, known := range quantize.Names() {
 		base = strings.TrimSuffix(base, "-"+known)
 	}

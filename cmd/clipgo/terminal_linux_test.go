@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -78,4 +79,21 @@ func TestProgressOnTerminal(t *testing.T) {
 	require.Equal(t, 12, strings.Count(shown, "owl.png,owl,1\n"))
 	few, _ := onTerminal(t, 80, args[:8]...)
 	require.NotContains(t, few, "pictures [")
+}
+
+// TestDownloadOnTerminal wants a bar with speed and time left, unless the user wants none.
+func TestDownloadOnTerminal(t *testing.T) {
+	server := fakeHub(t)
+	data := addDemo(t, server, "org/one", "demo.gguf").Files["demo.gguf"]
+	addDemo(t, server, "org/two", "demo.gguf")
+	server.Break(slowly(data, 150*time.Millisecond))
+	shown, code := onTerminal(t, 100, "pull", "org/one")
+	require.Zero(t, code, shown)
+	require.Contains(t, shown, "clipgo: org/one: downloading 1 of its 2 files, 3.9 MB, from "+server.Host)
+	require.Regexp(t, `download \[=+ +\] \d\.\d MB of 3\.9 MB  \d+\.\d [kM]B/s  \d+s left`, shown)
+	require.True(t, strings.HasSuffix(shown, "one.gguf\n"), shown)
+	t.Setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+	shown, code = onTerminal(t, 100, "pull", "org/two")
+	require.Zero(t, code, shown)
+	require.NotContains(t, shown, "download [")
 }

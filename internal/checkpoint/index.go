@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,22 +33,34 @@ func OpenIndex(path string, open func(path string) (*Set, error)) (*Set, error) 
 	return all, nil
 }
 
-func (s *Set) addShards(path string, weightMap map[string]string, open func(path string) (*Set, error)) error {
+// Shards returns the names of the shards that the index at path names, sorted.
+func Shards(path string) ([]string, error) {
+	weightMap, err := readIndex(path)
+	if err != nil {
+		return nil, err
+	}
+	return shardsOf(path, weightMap)
+}
+
+func shardsOf(path string, weightMap map[string]string) ([]string, error) {
 	seen := map[string]bool{}
-	var shards []string
 	for tensor, shard := range weightMap {
 		if err := checkShardName(shard); err != nil {
-			return fmt.Errorf("%s: tensor %.80q: shard %.80q %w", path, tensor, shard, err)
+			return nil, fmt.Errorf("%s: tensor %.80q: shard %.80q %w", path, tensor, shard, err)
 		}
-		if !seen[shard] {
-			seen[shard] = true
-			shards = append(shards, shard)
-		}
+		seen[shard] = true
 	}
-	if len(shards) > maxShards {
-		return fmt.Errorf("%s: the index names %d shards, expected %d at most", path, len(shards), maxShards)
+	if len(seen) > maxShards {
+		return nil, fmt.Errorf("%s: the index names %d shards, expected %d at most", path, len(seen), maxShards)
 	}
-	slices.Sort(shards)
+	return slices.Sorted(maps.Keys(seen)), nil
+}
+
+func (s *Set) addShards(path string, weightMap map[string]string, open func(path string) (*Set, error)) error {
+	shards, err := shardsOf(path, weightMap)
+	if err != nil {
+		return err
+	}
 	for _, shard := range shards {
 		f, err := open(filepath.Join(filepath.Dir(path), shard))
 		if errors.Is(err, fs.ErrNotExist) {

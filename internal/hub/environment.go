@@ -37,6 +37,9 @@ func FromEnvironment() (*Client, error) {
 			c.Cache = expand(dir)
 		}
 	}
+	if c.Cache, err = filepath.Abs(c.Cache); err != nil {
+		return nil, fmt.Errorf("finding Hugging Face's cache: %w", err)
+	}
 	if e := strings.TrimRight(os.Getenv("HF_ENDPOINT"), "/"); e != "" {
 		c.Endpoint = e
 	}

@@ -83,6 +83,9 @@ func (c *Client) Fetch(ctx context.Context, s *Snapshot, files []string) error {
 		return fmt.Errorf("%s: downloading it needs %.1f MB more, but the disk of %s has only %.1f MB free; make room, or set $HF_HUB_CACHE to another disk",
 			s.Repo, float64(m.total-m.done)/1e6, c.Cache, float64(free)/1e6)
 	}
+	if len(download) > 0 {
+		c.notice(fmt.Sprintf("%s: downloading %d of its %d files, %.1f MB, from %s", s, len(download), len(s.Files), float64(m.total-m.done)/1e6, c.base.Host))
+	}
 	m.add(0)
 	for _, f := range download {
 		if err := c.fetch(ctx, s, f, m); err != nil {

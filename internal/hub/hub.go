@@ -57,6 +57,15 @@ type Snapshot struct {
 	Local    bool     // found without the server
 }
 
+// String names the snapshot in messages.
+func (s *Snapshot) String() string {
+	name := Name{Repo: s.Repo, Revision: s.Revision}.String()
+	if s.Local {
+		name += ", of which only what lies in " + s.Dir + " is known without the Hub"
+	}
+	return name
+}
+
 func (c *Client) notice(text string) {
 	if c.Notice != nil {
 		c.Notice(text)

@@ -38,6 +38,22 @@ func FromHFAs(dir fs.FS, modelType string) (Spec, error) {
 	return h.spec()
 }
 
+// HFFiles returns the files that FromHF may read, of the names of those that there are.
+func HFFiles(names []string) (files []string) {
+	maybe := []string{"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "spiece.model", "tokenizer.model"}
+	if slices.Contains(names, "tokenizer.json") {
+		maybe = append(maybe, "tokenizer.json") // has all that is in the older files, except for SiglipTokenizer
+	} else {
+		maybe = append(maybe, "vocab.json", "merges.txt", "vocab.txt", "sentencepiece.bpe.model")
+	}
+	for _, name := range maybe {
+		if slices.Contains(names, name) {
+			files = append(files, name)
+		}
+	}
+	return files
+}
+
 // FromSentencePiece reads the tokeniser of a SigLIP that has no more of it than a SentencePiece model: SiglipTokenizer for a
 // unigram model, for another (Gemma's) Siglip2Tokenizer. Both end texts in </s>, <eos>, pad them, and give no mask.
 func FromSentencePiece(dir fs.FS, name string) (Spec, error) {
