@@ -1,6 +1,8 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "processor.h"
 
+#include "cgroup.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,58 +105,9 @@ void cpu_name(char *text, size_t n) { snprintf(text, n, "unknown"); }
 
 #if defined(__linux__)
 
-/* The first line of a small file. */
-static int read_line(const char *path, char *line, int n) {
-    FILE *f = fopen(path, "re");
-    if (f == NULL) return 0;
-    int ok = fgets(line, n, f) != NULL;
-    fclose(f);
-    return ok;
-}
-
-/* quota / period, rounded up; 0 where there is no limit. */
-static uint32_t quota_processors(long long quota, long long period) {
-    if (quota <= 0 || period <= 0) return 0;
-    long long n = (quota + period - 1) / period;
-    return n > 1 << 20 ? 0 : (uint32_t)n;
-}
-
-/* The tightest cpu.max (cgroup v2) between this process's group and the root, as a number of processors; 0: none.
- * In a container the path of /proc/self/cgroup may not exist under its own /sys; its root has the limit then. */
-static uint32_t cgroup_limit(void) {
-    char group[512] = "", path[640], line[64];
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    if (f != NULL) {
-        char entry[600];
-        while (fgets(entry, sizeof entry, f) != NULL)
-            if (strncmp(entry, "0::", 3) == 0)
-                snprintf(group, sizeof group, "%.*s", (int)strcspn(entry + 3, "\n"), entry + 3);
-        fclose(f);
-    }
-    uint32_t least = 0;
-    for (;;) {
-        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
-        if (read_line(path, line, sizeof line)) {
-            char *rest;
-            long long quota = strtoll(line, &rest, 10); /* "max 100000" has none */
-            uint32_t n = quota_processors(quota, strtoll(rest, NULL, 10));
-            if (n != 0 && (least == 0 || n < least)) least = n;
-        }
-        char *slash = strrchr(group, '/');
-        if (slash == NULL) break;
-        *slash = '\0';
-    }
-    if (least == 0 && read_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", line, sizeof line)) { /* cgroup v1 */
-        long long quota = strtoll(line, NULL, 10);
-        if (read_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us", line, sizeof line))
-            least = quota_processors(quota, strtoll(line, NULL, 10));
-    }
-    return least;
-}
-
 uint32_t cpu_count(void) {
     long online = sysconf(_SC_NPROCESSORS_ONLN);
-    uint32_t n = online > 0 ? (uint32_t)online : 1, limit = cgroup_limit();
+    uint32_t n = online > 0 ? (uint32_t)online : 1, limit = cgroup_processors("");
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) n = (uint32_t)CPU_COUNT(&set);
     return limit != 0 && limit < n ? limit : n;

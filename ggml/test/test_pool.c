@@ -1,5 +1,5 @@
 /* The thread pool: every chunk is done once and before pool_run returns, in small jobs and large, with few threads and
- * many; turns, cancelling, and the signal masks of workers. */
+ * many; turns, cancelling, the signal masks of workers, and what they use while idle. */
 #define _POSIX_C_SOURCE 200809L
 #include "pool.h"
 #include "test.h"
@@ -168,6 +168,28 @@ static void test_signals(void) {
     pool_free(p);
 }
 
+static double processor_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* Threads without work sleep: they cost no processor time. */
+static void test_idle(void) {
+    int error;
+    pool *p = pool_create(8, 0, &error);
+    job *j = calloc(1, sizeof *j);
+    j->threads = 8;
+    pool_run(p, 1000, mark, j, NULL);
+    nap(20000000); /* they may spin for a moment */
+    double before = processor_ms();
+    nap(200000000);
+    double used = processor_ms() - before;
+    CHECK(used < 2, "idle threads used %.1f ms of 200", used);
+    pool_free(p);
+    free(j);
+}
+
 int main(void) {
     for (uint32_t threads = 1; threads <= 9; threads += threads < 4 ? 1 : 5) test_jobs(threads, 0);
     test_jobs(3, 1); /* sleeps at once */
@@ -175,6 +197,7 @@ int main(void) {
     test_giving_up();
     test_cancel();
     test_signals();
+    test_idle();
     pool_free(NULL);
     return test_result();
 }
