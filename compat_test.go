@@ -1,6 +1,10 @@
 package clipgo_test
 
 import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -71,4 +75,49 @@ func TestCompatFits(t *testing.T) {
 			require.ErrorContains(t, err, path)
 		}
 	}
+}
+
+// TestCompatAnswers holds every mode to the logits that its program's own pixel values and ids give (tools/parity/answers.py).
+func TestCompatAnswers(t *testing.T) {
+	data, err := os.ReadFile("testdata/compat.json")
+	require.NoError(t, err)
+	var expected struct {
+		Images  []string `json:"images"`
+		Texts   []string `json:"texts"`
+		Answers []struct {
+			Checkpoint string      `json:"checkpoint"`
+			Mode       string      `json:"mode"`
+			Logits     [][]float64 `json:"logits_per_image"`
+		} `json:"answers"`
+	}
+	require.NoError(t, json.Unmarshal(data, &expected))
+	modes := map[string]bool{}
+	for _, a := range expected.Answers {
+		modes[a.Mode] = true
+		t.Run(filepath.Base(a.Checkpoint)+" "+a.Mode, func(t *testing.T) {
+			dir := a.Checkpoint
+			if !strings.HasPrefix(dir, "tools/") {
+				dir = testutil.Shared(t, "golden", a.Checkpoint)
+			}
+			m, err := clipgo.Open((&golden{dir: dir}).convert(t, "F32"), clipgo.WithInterpreter(), clipgo.WithCompat(clipgo.Compat(a.Mode)))
+			require.NoError(t, err)
+			defer m.Close()
+			tokens, err := m.Processor().Tokens(expected.Texts...)
+			require.NoError(t, err)
+			for i, name := range expected.Images {
+				image, err := clipgo.LoadImage(t.Context(), name)
+				require.NoError(t, err)
+				pixels, err := m.Processor().Pixels(image)
+				require.NoError(t, err)
+				out, err := m.Forward(t.Context(), pixels, tokens)
+				require.NoError(t, err)
+				worst := 0.0
+				for j, want := range a.Logits[i] {
+					worst = max(worst, math.Abs(want-float64(out.LogitsPerImage[0][j])))
+				}
+				require.Less(t, worst, 1e-3, name)
+			}
+		})
+	}
+	require.Len(t, modes, len(compatModes))
 }
