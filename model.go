@@ -205,8 +205,9 @@ type Info struct {
 	Dimension    int  // of the embeddings
 	HasImages    bool // there is an image tower
 	HasTexts     bool // there is a text tower
-	ImageSize    int  // pixels
-	Context      int  // tokens that a text may have, start and end included
+	ImageHeight  int  // of pictures, in pixels
+	ImageWidth   int
+	Context      int // tokens that a text may have, start and end included
 	LogitScale   float32
 	LogitBias    float32
 	Sigmoid      bool   // each label has a score of its own
@@ -229,7 +230,8 @@ func (m *Model) Info() Info {
 		i.HasTexts, i.Context, i.Dimension = true, t.Context, t.Projection
 	}
 	if v := m.arch.Vision; v != nil {
-		i.HasImages, i.ImageSize, i.Dimension = true, v.Image, v.Projection
+		i.HasImages, i.Dimension = true, v.Projection
+		i.ImageHeight, i.ImageWidth = v.Image.H, v.Image.W
 	}
 	return i
 }

@@ -67,13 +67,14 @@ func TestForwardErrors(t *testing.T) {
 		_, err := m.Forward(t.Context(), p, tokens)
 		return err
 	}
-	n := 3 * info.ImageSize * info.ImageSize
-	require.NoError(t, forward(&clipgo.Pixels{Values: make([]float32, n), Shape: []int{1, 3, info.ImageSize, info.ImageSize}}))
-	for _, shape := range [][]int{nil, {}, {0, 3, info.ImageSize, info.ImageSize}, {-1, 3, info.ImageSize, info.ImageSize},
-		{1, 3, info.ImageSize}, {1, 4, info.ImageSize, info.ImageSize}, {1, 3, info.ImageSize - 1, info.ImageSize}} {
+	size := info.ImageHeight
+	n := 3 * size * size
+	require.NoError(t, forward(&clipgo.Pixels{Values: make([]float32, n), Shape: []int{1, 3, size, size}}))
+	for _, shape := range [][]int{nil, {}, {0, 3, size, size}, {-1, 3, size, size},
+		{1, 3, size}, {1, 4, size, size}, {1, 3, size - 1, size}} {
 		require.ErrorContains(t, forward(&clipgo.Pixels{Values: make([]float32, n), Shape: shape}), "pixel values of shape")
 	}
-	require.ErrorContains(t, forward(&clipgo.Pixels{Values: make([]float32, n-1), Shape: []int{1, 3, info.ImageSize, info.ImageSize}}),
+	require.ErrorContains(t, forward(&clipgo.Pixels{Values: make([]float32, n-1), Shape: []int{1, 3, size, size}}),
 		fmt.Sprintf("%d pixel values, expected %d", n-1, n))
 
 	require.NoError(t, forward(nil, 0, 1))

@@ -13,21 +13,21 @@ func (m *Model) positions(shape [2]int) ([]float32, error) {
 	table, err := m.positionTable.get(func() ([]float32, error) {
 		const name = "v.position_embd.weight"
 		v := m.arch.Vision
-		side := v.Image / v.Patch
+		patches := v.Grid().Area()
 		info, ok := m.file.Tensor(name)
-		if !ok || info.Elements() != uint64(side*side*v.Width) {
-			return nil, fmt.Errorf("%s: tensor %q is missing or not [%d, %d]", m.file.Name(), name, side*side, v.Width)
+		if !ok || info.Elements() != uint64(patches*v.Width) {
+			return nil, fmt.Errorf("%s: tensor %q is missing or not [%d, %d]", m.file.Name(), name, patches, v.Width)
 		}
 		data, err := m.file.ReadTensor(name)
 		if err != nil {
 			return nil, err
 		}
-		table := make([]float32, side*side*v.Width)
+		table := make([]float32, patches*v.Width)
 		return table, quantize.Dequantize(table, data, info.Type)
 	})
 	if err != nil {
 		return nil, err
 	}
 	v := m.arch.Vision
-	return arch.ResizePositions(table, v.Width, v.Image/v.Patch, shape[0], shape[1]), nil
+	return arch.ResizePositions(table, v.Width, v.Grid().H, shape[0], shape[1]), nil
 }

@@ -95,7 +95,7 @@ func (p *Pixels) check(v *arch.Vision) error {
 	if len(p.Shape) == 0 || p.Shape[0] < 1 {
 		return fmt.Errorf("pixel values of shape %v, expected at least one picture", p.Shape)
 	}
-	want := []int{p.Shape[0], 3, v.Image, v.Image}
+	want := []int{p.Shape[0], 3, v.Image.H, v.Image.W}
 	if v.NaFlex {
 		want = []int{p.Shape[0], 0, 3 * v.Patch * v.Patch}
 		if len(p.Shape) == 3 {

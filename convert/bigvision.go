@@ -130,7 +130,7 @@ func (s *source) readBigVisionPixels() error {
 	if s.model.Text.Vocab == gemmaVocab || s.tokenizer != nil && s.tokenizer.Kind == tokenizer.BPE {
 		filter = bilinear // SigLIP 2
 	}
-	config := map[string]any{"size": map[string]int{"height": v.Image, "width": v.Image}, "resample": filter}
+	config := map[string]any{"size": map[string]int{"height": v.Image.H, "width": v.Image.W}, "resample": filter}
 	if v.NaFlex {
 		config = map[string]any{"patch_size": v.Patch, "max_num_patches": 256}
 	}

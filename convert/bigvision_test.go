@@ -28,7 +28,7 @@ func bigVisionShapes(t *testing.T, modelType string) map[string][]uint64 {
 	m, err := family.Read(c)
 	require.NoError(t, err)
 	if modelType == "siglip2" {
-		m.Vision.Image = 2 * m.Vision.Patch
+		m.Vision.Image = arch.Square(2 * m.Vision.Patch)
 	}
 	shapes := map[string][]uint64{"t": {1}, "b": {1}}
 	for _, tensor := range family.Tensors(m) {

@@ -227,12 +227,19 @@ func (s *source) matchPixels() error {
 		return nil
 	}
 	h, w := s.pixels.OutputSize()
-	if h == w && h != v.Image && s.family.Resize != nil {
-		return s.family.Resize(s.model, h)
+	picture := arch.Size{H: h, W: w}
+	if picture == (arch.Size{}) {
+		return fmt.Errorf("%s: leaves pictures of all sizes as they are, but the image tower takes %v pixels", s.file(s.pixelsName), v.Image)
 	}
-	if h != v.Image || w != v.Image {
-		return fmt.Errorf("%s: makes pictures of %d x %d pixels, but the image tower takes %d x %d",
-			s.file(s.pixelsName), w, h, v.Image, v.Image)
+	if picture == v.Image {
+		return nil
+	}
+	err := fmt.Errorf("the image tower takes %v", v.Image)
+	if s.family.Resize != nil {
+		err = s.family.Resize(s.model, picture)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: makes pictures of %v pixels: %w", s.file(s.pixelsName), picture, err)
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func readALIGN(c *Config) (*Model, error) {
 				Projection: projection,
 				Pooling:    PoolMean,
 			},
-			Image: vision.Int("image_size", 600),
+			Image: Square(vision.Int("image_size", 600)),
 		},
 	}
 	v := m.Vision
@@ -63,12 +63,12 @@ func readALIGN(c *Config) (*Model, error) {
 	return m, c.Err()
 }
 
-// resizeALIGN makes the tower take pictures of size pixels: convolutions take any, and transformers doesn't look at
+// resizeALIGN makes the tower take pictures of another size: convolutions take any, and transformers doesn't look at
 // image_size.
-func resizeALIGN(m *Model, size int) error {
-	m.Vision.Image = size
+func resizeALIGN(m *Model, picture Size) error {
+	m.Vision.Image = picture
 	if err := m.Vision.validateConv(); err != nil {
-		return fmt.Errorf("pictures of %d pixels: %w", size, err)
+		return fmt.Errorf("pictures of %v pixels: %w", picture, err)
 	}
 	return nil
 }

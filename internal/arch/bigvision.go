@@ -22,9 +22,8 @@ func BigVision(modelType string) (*Family, error) {
 func bigVisionTables(m *Model) []Table {
 	var tables []Table
 	if v := m.Vision; v != nil {
-		side := v.Image / max(v.Patch, 1)
 		t := v.bigVisionTable("img/Transformer/", "v.", map[string]int{
-			"patch": v.Patch, "area": 3 * v.Patch * v.Patch, "positions": side * side, "channels": 3})
+			"patch": v.Patch, "area": 3 * v.Patch * v.Patch, "positions": v.Grid().Area(), "channels": 3})
 		patches := Row{Source: "img/embedding/kernel", Name: "v.patch_embd.weight", Dims: "patch patch channels width",
 			From: "width channels patch patch", Make: channelsFirst(v.Patch, v.Width)}
 		if v.NaFlex {

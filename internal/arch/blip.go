@@ -1,6 +1,10 @@
 package arch
 
-import "github.com/clipgo/clipgo/internal/program"
+import (
+	"fmt"
+
+	"github.com/clipgo/clipgo/internal/program"
+)
 
 // BLIP: a ViT with packed QKV and a BERT. Two kinds of checkpoints carry the type: BlipModel, whose class row is normalised
 // twice and whose text goes through a pooler, and BlipForImageTextRetrieval, of which the contrastive path is read: plain
@@ -17,6 +21,7 @@ var blipFamily = &Family{
 		{"itm_head.weight", "of the matching head, which reads picture and text together"},
 		{"itm_head.bias", "of the matching head, which reads picture and text together"},
 	}, append(ignoreCrossAttention("text_model."), ignoreCrossAttention("text_encoder.")...)...),
+	Resize: resizeBLIP,
 }
 
 // ignoreCrossAttention lists the layers of a BERT that look at the picture.
@@ -63,6 +68,16 @@ func readBLIP(c *Config) (*Model, error) {
 	return m, c.Err()
 }
 
+// resizeBLIP makes the model take pictures with fewer patches: transformers gives these the first of the positions.
+func resizeBLIP(m *Model, picture Size) error {
+	v := m.Vision
+	if have, most := v.grid(picture).Area(), v.Grid().Area(); have > most || have == 0 {
+		return fmt.Errorf("%d patches of %d pixels, but the image tower has positions for %d", have, v.Patch, most)
+	}
+	v.Trained, v.Image = v.Image, picture
+	return nil
+}
+
 // readBLIPVision reads the image tower of BLIP or BLIP-2, whose class defaults differ.
 func readBLIPVision(c *Config, projection, width, ffn, layers, heads, image, patch int, eps float64) *Vision {
 	return &Vision{
@@ -76,7 +91,7 @@ func readBLIPVision(c *Config, projection, width, ffn, layers, heads, image, pat
 			Projection: projection,
 			Pooling:    PoolFirst,
 		},
-		Image: c.Int("image_size", image),
+		Image: Square(c.Int("image_size", image)),
 		Patch: c.Int("patch_size", patch),
 	}
 }
@@ -106,21 +121,24 @@ func blipTables(m *Model) []Table {
 }
 
 func blipVisionTable(v *Vision, more ...Row) Table {
-	side := v.Image / max(v.Patch, 1)
 	const block = "vision_model.encoder.layers.{n}."
 	table := Table{
 		Blocks: v.Layers,
-		Sizes:  v.sizes(map[string]int{"patch": v.Patch, "positions": side*side + 1}),
+		Sizes:  v.sizes(map[string]int{"patch": v.Patch, "positions": v.Grid().Area() + 1}),
 		Rows: append([]Row{
 			{Source: "vision_model.embeddings.class_embedding", Name: "v.class_embd", Dims: "width"},
 			{Source: "vision_model.embeddings.patch_embedding.weight", Name: "v.patch_embd.weight", Dims: "patch patch 3 width"},
 			{Source: "vision_model.embeddings.patch_embedding.bias", Name: "v.patch_embd.bias", Dims: "width"},
-			{Source: "vision_model.embeddings.position_embedding", Name: "v.position_embd.weight", Dims: "width positions"},
+			{Source: "vision_model.embeddings.position_embedding", Name: "v.position_embd.weight", Dims: "width positions", Head: v.Trained != (Size{})},
 			{Source: "vision_model.post_layernorm.weight", Name: "v.post_ln.weight", Dims: "width"},
 			{Source: "vision_model.post_layernorm.bias", Name: "v.post_ln.bias", Dims: "width"},
 		}, more...),
 	}
-	table.Rows = append(table.Rows, packedRows(block+"self_attn.qkv.weight", block+"self_attn.qkv.bias", "v.blk.{n}.")...)
+	bias := block + "self_attn.qkv.bias"
+	if v.NoQKVBias {
+		bias = ""
+	}
+	table.Rows = append(table.Rows, packedRows(block+"self_attn.qkv.weight", bias, "v.blk.{n}.")...)
 	table.Rows = append(table.Rows, rows(block, "v.blk.{n}.",
 		part{"self_attn.projection", "attn_out", "width width", "width"},
 		part{"layer_norm1", "ln1", "width", "width"},

@@ -15,6 +15,7 @@ var blip2Family = &Family{
 		{"itm_head.weight", "of the matching head, which reads picture and text together"},
 		{"itm_head.bias", "of the matching head, which reads picture and text together"},
 	},
+	Resize: resizeBLIP,
 }
 
 func readBLIP2(c *Config) (*Model, error) {
@@ -29,6 +30,7 @@ func readBLIP2(c *Config) (*Model, error) {
 		Text:     readBERT(former, projection),
 		Vision:   readBLIPVision(vision, projection, 1408, 6144, 39, 16, 224, 14, 1e-6),
 	}
+	m.Vision.NoQKVBias = !vision.Bool("qkv_bias", true)
 	queries := &Queries{
 		Tower:  m.Text.Tower,
 		Tokens: c.Int("num_query_tokens", 32),

@@ -74,7 +74,7 @@ func readCLIPVision(c *Config, projection int) *Vision {
 			Projection: projection,
 			Pooling:    PoolFirst,
 		},
-		Image: c.Int("image_size", 224),
+		Image: Square(c.Int("image_size", 224)),
 		Patch: c.Int("patch_size", 32),
 	}
 }
@@ -91,14 +91,13 @@ func clipTables(m *Model) []Table {
 }
 
 func clipVisionTable(v *Vision) Table {
-	side := v.Image / max(v.Patch, 1)
 	return Table{
 		Blocks: v.Layers,
-		Sizes:  v.sizes(map[string]int{"patch": v.Patch, "positions": side*side + 1}),
+		Sizes:  v.sizes(map[string]int{"patch": v.Patch, "positions": v.Grid().Area() + 1}),
 		Rows: append([]Row{
 			{Source: "vision_model.embeddings.class_embedding", Name: "v.class_embd", Dims: "width"},
 			{Source: "vision_model.embeddings.patch_embedding.weight", Name: "v.patch_embd.weight", Dims: "patch patch 3 width"},
-			positionRow(v, "vision_model.embeddings.position_embedding.weight", 1),
+			positionRow(v, "vision_model.embeddings.position_embedding.weight", 1, bicubicTaps),
 			{Source: "vision_model.pre_layrnorm.weight", Name: "v.pre_ln.weight", Dims: "width"}, // sic
 			{Source: "vision_model.pre_layrnorm.bias", Name: "v.pre_ln.bias", Dims: "width"},
 			{Source: "vision_model.post_layernorm.weight", Name: "v.post_ln.weight", Dims: "width"},

@@ -326,12 +326,12 @@ func (c *compiler) patches(v *Vision) (x, lengths int32) {
 		lengths = c.Input(InputLengths, program.I32, program.Fixed(1), 1)
 		return c.linear(in, size, v.Width, withResidual(positions, program.None), "v.patch_embd"), lengths
 	}
-	side := v.Image / v.Patch
-	in := c.Input(InputPixels, program.F32, program.Fixed(3*v.Image), v.Image)
-	x = c.Im2Col(in, program.PlanarImage, program.Conv{Channels: 3, H: v.Image, W: v.Image, KH: v.Patch, KW: v.Patch,
-		Stride: v.Patch, OH: side, OW: side})
+	grid := v.Grid()
+	in := c.Input(InputPixels, program.F32, program.Fixed(3*v.Image.H), v.Image.W)
+	x = c.Im2Col(in, program.PlanarImage, program.Conv{Channels: 3, H: v.Image.H, W: v.Image.W, KH: v.Patch, KW: v.Patch,
+		Stride: v.Patch, OH: grid.H, OW: grid.W})
 	x = c.linear(x, size, v.Width, plain, "v.patch_embd")
-	rows := side * side
+	rows := grid.Area()
 	if c.has("v.class_embd") {
 		x = c.concat("v.class_embd", 1, x, v)
 		rows++

@@ -133,6 +133,8 @@ func (b *MBConv) outSide(side int) int {
 	return places(side+b.Pad+b.Kernel/2, b.Kernel, b.Stride)
 }
 
+func (b *MBConv) outGrid(in Size) Size { return Size{b.outSide(in.H), b.outSide(in.W)} }
+
 func (b *MBConv) validate(key string) error {
 	for _, c := range []struct {
 		field     string
@@ -159,11 +161,13 @@ func (b *MBConv) validate(key string) error {
 
 // validateConv checks that the blocks follow one another.
 func (v *Vision) validateConv() error {
+	if err := v.Image.validate(); err != nil {
+		return err
+	}
 	for _, c := range []struct {
 		field     string
 		v, lo, hi int
 	}{
-		{"image_size", v.Image, 1, maxImage},
 		{"projection_dim", v.Projection, 1, maxWidth},
 		{"block_count", len(v.Conv.Blocks), 1, maxLayers},
 		{"conv.stem", v.Conv.Stem, 1, maxWidth},
@@ -175,7 +179,7 @@ func (v *Vision) validateConv() error {
 	if v.Pooling != PoolMean {
 		return fmt.Errorf("%spooling is %q, expected %q of a convolutional tower", visionKey, v.Pooling, PoolMean)
 	}
-	channels, side := v.Conv.Stem, stemSide(v.Image)
+	channels, grid := v.Conv.Stem, stemGrid(v.Image)
 	for i := range v.Conv.Blocks {
 		b := &v.Conv.Blocks[i]
 		if err := b.validate(fmt.Sprintf("%sconv.block %d: ", visionKey, i)); err != nil {
@@ -184,13 +188,13 @@ func (v *Vision) validateConv() error {
 		if b.In != channels {
 			return fmt.Errorf("%sconv.block %d: input is %d channels, but what comes before has %d", visionKey, i, b.In, channels)
 		}
-		if side < 1 {
+		if grid.H < 1 || grid.W < 1 {
 			break
 		}
-		channels, side = b.Out, b.outSide(side)
+		channels, grid = b.Out, b.outGrid(grid)
 	}
-	if side < 1 {
-		return fmt.Errorf("%simage_size is %d, which is too small for the strides of the blocks", visionKey, v.Image)
+	if grid.H < 1 || grid.W < 1 {
+		return fmt.Errorf("%simage_size is %v, which is too small for the strides of the blocks", visionKey, v.Image)
 	}
 	if channels != v.Width {
 		return fmt.Errorf("%sembedding_length is %d, but the last block has %d channels", visionKey, v.Width, channels)
@@ -198,7 +202,10 @@ func (v *Vision) validateConv() error {
 	return nil
 }
 
-func stemSide(image int) int { return places(image+1, stemKernel, stemStride) }
+// stemGrid is how many rows and columns the first convolution makes of a picture.
+func stemGrid(picture Size) Size {
+	return Size{places(picture.H+1, stemKernel, stemStride), places(picture.W+1, stemKernel, stemStride)}
+}
 
 // places is how often a kernel fits into side pixels.
 func places(side, kernel, stride int) int {
@@ -332,21 +339,21 @@ func convTables(v *Vision) []Table {
 	return tables
 }
 
-// convolutions compiles the tower up to its rows [batch, side*side, width].
+// convolutions compiles the tower up to its rows [batch, H*W, width] of the last block's grid.
 func (c *compiler) convolutions(v *Vision) int32 {
-	side := stemSide(v.Image)
-	in := c.Input(InputPixels, program.F32, program.Fixed(3*v.Image), v.Image)
-	x := c.Im2Col(in, program.PlanarImage, program.Conv{Channels: 3, H: v.Image, W: v.Image, KH: stemKernel, KW: stemKernel,
-		Stride: stemStride, OH: side, OW: side})
+	grid := stemGrid(v.Image)
+	in := c.Input(InputPixels, program.F32, program.Fixed(3*v.Image.H), v.Image.W)
+	x := c.Im2Col(in, program.PlanarImage, program.Conv{Channels: 3, H: v.Image.H, W: v.Image.W, KH: stemKernel, KW: stemKernel,
+		Stride: stemStride, OH: grid.H, OW: grid.W})
 	x = c.linear(x, 3*stemKernel*stemKernel, v.Conv.Stem, withAct(v.Act), "v.patch_embd")
 	for i := 0; i < len(v.Conv.Blocks) && c.err == nil; i++ {
-		x = c.invertedBottleneck(x, block("v.", i), &v.Conv.Blocks[i], side, v.Act)
-		side = v.Conv.Blocks[i].outSide(side)
+		x = c.invertedBottleneck(x, block("v.", i), &v.Conv.Blocks[i], grid, v.Act)
+		grid = v.Conv.Blocks[i].outGrid(grid)
 	}
 	return x
 }
 
-func (c *compiler) invertedBottleneck(x int32, p string, b *MBConv, side int, act program.Activation) int32 {
+func (c *compiler) invertedBottleneck(x int32, p string, b *MBConv, grid Size, act program.Activation) int32 {
 	project := plain
 	if b.Residual {
 		project.Residual = x
@@ -359,9 +366,9 @@ func (c *compiler) invertedBottleneck(x int32, p string, b *MBConv, side int, ac
 	if c.err != nil {
 		return x
 	}
-	out := b.outSide(side)
-	x = c.DWConv(x, kernel, bias, program.Conv{Channels: b.Hidden, H: side, W: side, KH: b.Kernel, KW: b.Kernel,
-		Stride: b.Stride, PadTop: b.Pad, PadLeft: b.Pad, OH: out, OW: out}, act)
+	out := b.outGrid(grid)
+	x = c.DWConv(x, kernel, bias, program.Conv{Channels: b.Hidden, H: grid.H, W: grid.W, KH: b.Kernel, KW: b.Kernel,
+		Stride: b.Stride, PadTop: b.Pad, PadLeft: b.Pad, OH: out.H, OW: out.W}, act)
 	gate := c.Select(x, program.SelectMean, 0, program.None, 0)
 	gate = c.linear(gate, b.Hidden, b.Squeeze, withAct(act), p+"squeeze")
 	gate = c.linear(gate, b.Squeeze, b.Hidden, withAct(program.ActSigmoid), p+"excite")

@@ -20,8 +20,8 @@ type Family struct {
 	IgnorePrefix []Ignore // the same for all tensors whose names begin so
 	Prefix       string   // that the names of all tensors may have
 	// Resize, if not nil, makes the model take pictures of another size than it was trained on, if that is what the
-	// preprocessor makes.
-	Resize func(m *Model, size int) error
+	// preprocessor makes and transformers accepts.
+	Resize func(m *Model, picture Size) error
 }
 
 // Config is a checkpoint's config.json.
@@ -253,13 +253,14 @@ func bertRows(source, self, name string) []Row {
 		part{"output.LayerNorm", "ln2", "width", "width"})
 }
 
-// packedRows are the rows of a QKV stored as one tensor, source.weight and source.bias.
+// packedRows are the rows of a QKV stored as one tensor, weight, and another, bias, if that is not "".
 func packedRows(weight, bias, name string) []Row {
 	var all []Row
 	for i, x := range []string{"attn_q", "attn_k", "attn_v"} {
-		all = append(all,
-			Row{Source: weight, Name: name + x + ".weight", Dims: "width width", Part: i, Of: 3},
-			Row{Source: bias, Name: name + x + ".bias", Dims: "width", Part: i, Of: 3})
+		all = append(all, Row{Source: weight, Name: name + x + ".weight", Dims: "width width", Part: i, Of: 3})
+		if bias != "" {
+			all = append(all, Row{Source: bias, Name: name + x + ".bias", Dims: "width", Part: i, Of: 3})
+		}
 	}
 	return all
 }

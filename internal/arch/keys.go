@@ -41,7 +41,7 @@ func (t *Tower) visit(prefix string, v visitor) {
 }
 
 func (x *Vision) visit(v visitor) {
-	v.int(visionKey+"image_size", &x.Image, true)
+	x.Image.visit(v)
 	convolutional := x.Conv != nil
 	v.bool(visionKey+"convolutional", &convolutional)
 	if convolutional {
@@ -63,6 +63,17 @@ func (x *Vision) visit(v visitor) {
 			x.Queries = &Queries{}
 		}
 		x.Queries.visit(v)
+	}
+}
+
+// visit reads or writes the size of pictures; files of others, and of square ones, have one number.
+func (s *Size) visit(v visitor) {
+	v.int(visionKey+"image_size", &s.H, true)
+	if s.W != s.H {
+		v.int(visionKey+"image_width", &s.W, false)
+	}
+	if s.W == 0 {
+		s.W = s.H
 	}
 }
 

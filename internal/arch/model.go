@@ -52,10 +52,11 @@ type Tower struct {
 // Vision describes an image tower.
 type Vision struct {
 	Tower
-	Image, Patch int  // pixels
-	Registers    int  // rows between the class token and the patches
-	NormTwice    bool // the final norm is applied twice to the pooled row (BlipModel)
-	NaFlex       bool // patches come with positions and a mask (SigLIP 2)
+	Image     Size // of pictures, in pixels; NaFlex: of the square whose patches have the positions of the file
+	Patch     int  // side in pixels
+	Registers int  // rows between the class token and the patches
+	NormTwice bool // the final norm is applied twice to the pooled row (BlipModel)
+	NaFlex    bool // patches come with positions and a mask (SigLIP 2)
 
 	NormAfterPool bool // the final norm follows the pooling
 	HeadCount     int  // heads of PoolAttention
@@ -65,11 +66,30 @@ type Vision struct {
 	Conv    *Conv // instead of blocks, heads and patches
 
 	// Only while a checkpoint is converted.
-	Trained    int  // pixels that the position embeddings were trained for, if not Image
+	Trained    Size // of the pictures that the position embeddings were trained for, if not Image's
 	Gated      bool // blocks have a gate (SwiGLU)
 	PreNorm    bool // there is a norm before the blocks
 	LayerScale bool
+	NoQKVBias  bool
 	HeadSkip   int // queries of PoolAttention that come first and are left out
+}
+
+// Size is a height and a width: of a picture in pixels, or of a grid of patches.
+type Size struct{ H, W int }
+
+// Square is a size of equal sides.
+func Square(side int) Size { return Size{side, side} }
+
+// Area is the number of pixels or patches.
+func (s Size) Area() int { return s.H * s.W }
+
+func (s Size) String() string { return fmt.Sprintf("%d x %d", s.W, s.H) }
+
+// Grid is how many whole patches fit into a picture.
+func (v *Vision) Grid() Size { return v.grid(v.Image) }
+
+func (v *Vision) grid(picture Size) Size {
+	return Size{picture.H / max(v.Patch, 1), picture.W / max(v.Patch, 1)}
 }
 
 // head describes the tower of one attention that PoolAttention is.
@@ -196,6 +216,14 @@ func (t *Tower) validate(prefix string) error {
 	return nil
 }
 
+// validate checks the size of pictures.
+func (s Size) validate() error {
+	if err := inRange(visionKey+"image_size", s.H, 1, maxImage); err != nil {
+		return err
+	}
+	return inRange(visionKey+"image_width", s.W, 1, maxImage)
+}
+
 // Validate checks every hyper-parameter; the error names the GGUF key.
 func (m *Model) Validate() error {
 	if v := m.Vision; v != nil && v.Conv != nil {
@@ -206,10 +234,10 @@ func (m *Model) Validate() error {
 		if err := v.validate(visionKey); err != nil {
 			return err
 		}
-		if err := inRange(visionKey+"image_size", v.Image, 1, maxImage); err != nil {
+		if err := v.Image.validate(); err != nil {
 			return err
 		}
-		if err := inRange(visionKey+"patch_size", v.Patch, 1, v.Image); err != nil {
+		if err := inRange(visionKey+"patch_size", v.Patch, 1, min(v.Image.H, v.Image.W)); err != nil {
 			return err
 		}
 		if err := inRange(visionKey+"register_count", v.Registers, 0, 1024); err != nil {

@@ -99,11 +99,14 @@ func readOpenCLIPVision(c *Config, projection int, quick bool) *Vision {
 			Act:        openCLIPActivation(c, quick),
 			Projection: projection,
 		},
-		Image:         squareSize(c, "image_size", 224),
-		Patch:         squareSize(c, "patch_size", 16),
+		Image:         openCLIPSize(c, "image_size", 224),
+		Patch:         openCLIPSize(c, "patch_size", 16).H,
 		NormAfterPool: c.Bool("final_ln_after_pool", false),
 		PreNorm:       !c.Bool("no_ln_pre", false),
 		LayerScale:    c.Has("ls_init_value"),
+	}
+	if patch := openCLIPSize(c, "patch_size", 16); patch.H != patch.W {
+		c.Fail("patch_size", "is %v, expected a square", patch)
 	}
 	pool := c.String("pool_type", "tok")
 	switch pool {
@@ -131,17 +134,17 @@ func readAttentionalPool(c *Config, v *Vision, pool string) {
 	}
 }
 
-// squareSize reads a number of pixels, or [height, width] where they are the same.
-func squareSize(c *Config, key string, def int) int {
+// openCLIPSize reads a number of pixels, or [height, width].
+func openCLIPSize(c *Config, key string, def int) Size {
 	if !c.IsList(key) {
-		return c.Int(key, def)
+		return Square(c.Int(key, def))
 	}
 	list := listOf(c, key)
-	if len(list) != 2 || list[0] != list[1] {
-		c.Fail(key, "is %v, expected a number or two that are the same: image towers of other shapes can't be read yet", list)
-		return def
+	if len(list) != 2 {
+		c.Fail(key, "is %v, expected a number, or height and width", list)
+		return Square(def)
 	}
-	return list[0]
+	return Size{list[0], list[1]}
 }
 
 func readOpenCLIPText(c *Config, projection int, quick bool) *Text {
@@ -237,10 +240,9 @@ func openCLIPTables(m *Model) []Table {
 }
 
 func openCLIPVisionTable(v *Vision) Table {
-	side := v.Image / max(v.Patch, 1)
 	t := Table{
 		Blocks: v.Layers,
-		Sizes:  v.sizes(map[string]int{"patch": v.Patch, "positions": side*side + 1, "queries": v.HeadQueries}),
+		Sizes:  v.sizes(map[string]int{"patch": v.Patch, "positions": v.Grid().Area() + 1, "queries": v.HeadQueries}),
 		Rows: append([]Row{
 			{Source: "visual.class_embedding", Name: "v.class_embd", Dims: "width"},
 			{Source: "visual.conv1.weight", Name: "v.patch_embd.weight", Dims: "patch patch 3 width"},

@@ -86,7 +86,7 @@ func TestOpenCLIPSigLIPByName(t *testing.T) {
 		"text_cfg": {"context_length": 64, "vocab_size": 32000, "width": 1152, "heads": 16, "layers": 27, "mlp_ratio": 3.7362,
 		"no_causal_mask": true, "proj_bias": true, "pool_type": "last"}}`)
 	v := m.Vision
-	assert.Equal(t, [...]int{384, 14, 27, 4304}, [...]int{v.Image, v.Patch, v.Layers, v.FFN})
+	assert.Equal(t, [...]int{384, 14, 27, 4304}, [...]int{v.Image.H, v.Patch, v.Layers, v.FFN})
 	assert.Equal(t, v.FFN, m.Text.FFN)
 	for _, tensor := range OpenCLIP.Tensors(m) {
 		if tensor.Name == "v.position_embd.weight" {
@@ -125,7 +125,8 @@ func TestOpenCLIPRefuses(t *testing.T) {
 		{timm("vitamin_large_224"), "ViTamin"},
 		{timm("vit_medium_patch16_gap_256"), "can't be read yet"},
 		{`{"vision_cfg": {"layers": [3, 4, 6, 3]}}`, "ModifiedResNet"},
-		{`{"vision_cfg": {"image_size": [224, 336]}}`, "vision_cfg.image_size"},
+		{`{"vision_cfg": {"image_size": [224, 336, 3]}}`, "vision_cfg.image_size"},
+		{`{"vision_cfg": {"patch_size": [14, 16]}}`, "vision_cfg.patch_size"},
 		{`{"vision_cfg": {"pool_type": "none"}}`, "vision_cfg.pool_type"},
 		{`{"vision_cfg": {"qk_norm": true}}`, "vision_cfg.qk_norm"},
 		{`{"vision_cfg": {"attentional_pool": "parallel"}}`, "vision_cfg.attentional_pool"},

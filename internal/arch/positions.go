@@ -5,18 +5,18 @@ import (
 	"math"
 )
 
-// positionRow is the row of an image tower's position embeddings [extra + side*side, width], of which extra rows stand for
-// no patch. Where the tower was trained on pictures of another size they are resized.
-func positionRow(v *Vision, source string, extra int) Row {
+// positionRow is the row of an image tower's position embeddings [extra + grid's area, width], of which extra rows stand for
+// no patch. Where the tower was trained on another grid they are resized by taps(from, to).
+func positionRow(v *Vision, source string, extra int, taps func(from, to int) [][]tap) Row {
 	row := Row{Source: source, Name: "v.position_embd.weight", Dims: "width positions"}
-	if v.Trained == 0 || v.Trained == v.Image {
+	from, to := v.grid(v.Trained), v.Grid()
+	if from == to || v.Trained == (Size{}) {
 		return row
 	}
-	from, to := v.Trained/max(v.Patch, 1), v.Image/max(v.Patch, 1)
-	row.From = fmt.Sprintf("width %d", from*from+extra)
+	row.From = fmt.Sprintf("width %d", from.Area()+extra)
 	row.Make = func(x ...[]float32) []float32 {
 		table := x[0]
-		patches := resizeGrid(table[extra*v.Width:], v.Width, from, from, to, to, bicubicTaps)
+		patches := resizeGrid(table[extra*v.Width:], v.Width, from, to, taps)
 		return append(append([]float32(nil), table[:extra*v.Width]...), patches...)
 	}
 	return row
@@ -27,7 +27,17 @@ func ResizePositions(table []float32, width, side, h, w int) []float32 {
 	if h == side && w == side {
 		return table
 	}
-	return resizeGrid(table, width, side, side, h, w, bilinearTaps)
+	return resizeGrid(table, width, Square(side), Size{h, w}, bilinearTaps)
+}
+
+// resizePositions makes the model take pictures of another size, for families whose positionRow resizes the positions.
+func resizePositions(m *Model, picture Size) error {
+	v := m.Vision
+	if min(picture.H, picture.W) < v.Patch {
+		return fmt.Errorf("pictures of %v pixels are smaller than a patch of %d", picture, v.Patch)
+	}
+	v.Trained, v.Image = v.Image, picture
+	return nil
 }
 
 // tap is one term of an interpolation: a source index and its weight.
@@ -36,21 +46,21 @@ type tap struct {
 	weight float32
 }
 
-// resizeGrid resizes a grid [h, w, width] to [newH, newW, width], rows and columns each by taps(from, to).
-func resizeGrid(x []float32, width, h, w, newH, newW int, taps func(from, to int) [][]tap) []float32 {
-	wide := make([]float32, h*newW*width)
-	for i, ts := range taps(w, newW) {
-		for y := range h {
-			dst := wide[(y*newW+i)*width:][:width]
+// resizeGrid resizes a grid [from.H, from.W, width] to [to.H, to.W, width], rows and columns each by taps(from, to).
+func resizeGrid(x []float32, width int, from, to Size, taps func(from, to int) [][]tap) []float32 {
+	wide := make([]float32, from.H*to.W*width)
+	for i, ts := range taps(from.W, to.W) {
+		for y := range from.H {
+			dst := wide[(y*to.W+i)*width:][:width]
 			for _, t := range ts {
-				axpy(dst, t.weight, x[(y*w+t.index)*width:])
+				axpy(dst, t.weight, x[(y*from.W+t.index)*width:])
 			}
 		}
 	}
-	out := make([]float32, newH*newW*width)
-	for i, ts := range taps(h, newH) {
+	out := make([]float32, to.Area()*width)
+	for i, ts := range taps(from.H, to.H) {
 		for _, t := range ts {
-			axpy(out[i*newW*width:][:newW*width], t.weight, wide[t.index*newW*width:])
+			axpy(out[i*to.W*width:][:to.W*width], t.weight, wide[t.index*to.W*width:])
 		}
 	}
 	return out

@@ -1,9 +1,12 @@
 package arch
 
+import "fmt"
+
 // SigLIP, and SigLIP 2 of fixed resolution, which carries the same type (modeling_siglip.py of 5.23).
 
 var (
-	siglipFamily  = &Family{Type: "siglip", Read: readSigLIP, Tables: siglipTables, Scalar: siglipScalars, Ignore: positionBuffers}
+	siglipFamily = &Family{Type: "siglip", Read: readSigLIP, Tables: siglipTables, Scalar: siglipScalars, Ignore: positionBuffers,
+		Resize: resizeSigLIP}
 	siglip2Family = &Family{Type: "siglip2", Read: readSigLIP2, Tables: siglipTables, Scalar: siglipScalars, Ignore: positionBuffers}
 )
 
@@ -26,7 +29,7 @@ func readSigLIP(c *Config) (*Model, error) {
 		},
 		Vision: &Vision{
 			Tower: siglipTower(vision),
-			Image: vision.Int("image_size", 224),
+			Image: Square(vision.Int("image_size", 224)),
 			Patch: vision.Int("patch_size", 16),
 		},
 	}
@@ -38,6 +41,17 @@ func readSigLIP(c *Config) (*Model, error) {
 		vision.Fail("vision_use_head", "is false: such a tower gives no embedding of a picture")
 	}
 	return m, c.Err()
+}
+
+// resizeSigLIP makes the model take pictures of another shape with as many patches: transformers gives these the positions row by
+// row.
+func resizeSigLIP(m *Model, picture Size) error {
+	v := m.Vision
+	if have, want := v.grid(picture).Area(), v.Grid().Area(); have != want {
+		return fmt.Errorf("%d patches of %d pixels, but the image tower has positions for %d", have, v.Patch, want)
+	}
+	v.Image = picture
+	return nil
 }
 
 // readSigLIP2 reads the NaFlex type, whose pictures keep their shape: positions are resized for each.
@@ -56,7 +70,7 @@ func readSigLIP2(c *Config) (*Model, error) {
 	if side*side != n {
 		v.Fail("num_patches", "is %d, expected a square: the positions' grid", n)
 	}
-	m.Vision.Image = side * m.Vision.Patch
+	m.Vision.Image = Square(side * m.Vision.Patch)
 	return m, c.Err()
 }
 
@@ -74,14 +88,13 @@ func siglipTower(c *Config) Tower {
 func siglipTables(m *Model) []Table {
 	var tables []Table
 	if v := m.Vision; v != nil {
-		side := v.Image / max(v.Patch, 1)
 		patches := Row{Source: "vision_model.embeddings.patch_embedding.weight", Name: "v.patch_embd.weight", Dims: "patch patch 3 width"}
 		if v.NaFlex {
 			patches.Dims = "area width"
 		}
 		table := Table{
 			Blocks: v.Layers,
-			Sizes:  v.sizes(map[string]int{"patch": v.Patch, "area": 3 * v.Patch * v.Patch, "positions": side * side}),
+			Sizes:  v.sizes(map[string]int{"patch": v.Patch, "area": 3 * v.Patch * v.Patch, "positions": v.Grid().Area()}),
 			Rows: append([]Row{
 				patches,
 				{Source: "vision_model.embeddings.patch_embedding.bias", Name: "v.patch_embd.bias", Dims: "width"},

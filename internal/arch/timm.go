@@ -22,7 +22,7 @@ var timmWidths = map[string]Tower{
 // SigLIPActivation returns the activation of a SigLIP's image tower in timm, and so in open_clip: GELU itself, or for the
 // later ones its approximation. (transformers approximates in all of them.)
 func (v *Vision) SigLIPActivation() program.Activation {
-	if v.Patch == 32 || v.Width == 1024 && v.Image == 512 || v.Width >= 1152 && v.Patch == 16 {
+	if v.Patch == 32 || v.Width == 1024 && v.Image == Square(512) || v.Width >= 1152 && v.Patch == 16 {
 		return program.ActGELUTanh
 	}
 	return program.ActGELU
@@ -70,17 +70,16 @@ func readTimm(c *Config, projection int) *Vision {
 	if err != nil {
 		c.Fail("timm_model_name", "is %q: %v", name, err)
 	}
-	v := &Vision{Tower: tower, Image: image, Patch: patch}
+	v := &Vision{Tower: tower, Image: Square(image), Patch: patch}
 	v.Act = v.SigLIPActivation()
 	return v
 }
 
 func timmTable(v *Vision) Table {
 	const block = "visual.trunk.blocks.{n}."
-	side := v.Image / max(v.Patch, 1)
 	t := Table{
 		Blocks: v.Layers,
-		Sizes:  v.sizes(map[string]int{"patch": v.Patch, "positions": side * side}),
+		Sizes:  v.sizes(map[string]int{"patch": v.Patch, "positions": v.Grid().Area()}),
 		Rows: []Row{
 			{Source: "visual.trunk.patch_embed.proj.weight", Name: "v.patch_embd.weight", Dims: "patch patch 3 width"},
 			{Source: "visual.trunk.patch_embed.proj.bias", Name: "v.patch_embd.bias", Dims: "width"},

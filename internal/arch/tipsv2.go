@@ -15,7 +15,11 @@ var tipsv2Family = &Family{
 	Read:   readTIPSv2,
 	Tables: tipsv2Tables,
 	Scalar: map[string]func(*Model, float32){"temperature": setTemperature},
-	Ignore: []Ignore{{"vision_encoder.mask_token", "used in training only"}},
+	Ignore: []Ignore{
+		{"vision_encoder.mask_token", "used in training only"},
+		{"vision_encoder.register_tokens", "of no rows, where num_register_tokens is 0"},
+	},
+	Resize: resizePositions,
 }
 
 // setTemperature turns a divisor of the cosines into the logarithm of a factor.
@@ -44,10 +48,11 @@ func readTIPSv2(c *Config) (*Model, error) {
 				Projection: width,
 				Pooling:    PoolFirst,
 			},
-			Image:     vision.Int("image_size", 448),
+			Image:     Square(vision.Int("image_size", 448)),
 			Patch:     vision.Int("patch_size", 14),
 			Registers: vision.Int("num_register_tokens", 1),
 			Gated:     gated,
+			NoQKVBias: !vision.Bool("qkv_bias", true),
 		},
 		Text: &Text{
 			Tower: Tower{
@@ -99,15 +104,14 @@ func tipsv2Tables(m *Model) []Table {
 	var tables []Table
 	if v := m.Vision; v != nil {
 		const block = "vision_encoder.blocks.{n}."
-		side := v.Image / max(v.Patch, 1)
 		table := Table{
 			Blocks: v.Layers,
-			Sizes:  v.sizes(map[string]int{"patch": v.Patch, "positions": side*side + 1, "registers": v.Registers}),
+			Sizes:  v.sizes(map[string]int{"patch": v.Patch, "positions": v.Grid().Area() + 1, "registers": v.Registers}),
 			Rows: []Row{
 				{Source: "vision_encoder.cls_token", Name: "v.class_embd", Dims: "width"},
 				{Source: "vision_encoder.patch_embed.proj.weight", Name: "v.patch_embd.weight", Dims: "patch patch 3 width"},
 				{Source: "vision_encoder.patch_embed.proj.bias", Name: "v.patch_embd.bias", Dims: "width"},
-				{Source: "vision_encoder.pos_embed", Name: "v.position_embd.weight", Dims: "width positions"},
+				positionRow(v, "vision_encoder.pos_embed", 1, bilinearTaps),
 				{Source: "vision_encoder.norm.weight", Name: "v.post_ln.weight", Dims: "width"},
 				{Source: "vision_encoder.norm.bias", Name: "v.post_ln.bias", Dims: "width"},
 				{Source: block + "ls1.gamma", Name: "v.blk.{n}.ls1.weight", Dims: "width"},
@@ -117,7 +121,11 @@ func tipsv2Tables(m *Model) []Table {
 		if v.Registers > 0 {
 			table.Rows = append(table.Rows, Row{Source: "vision_encoder.register_tokens", Name: "v.register_embd.weight", Dims: "width registers"})
 		}
-		table.Rows = append(table.Rows, packedRows(block+"attn.qkv.weight", block+"attn.qkv.bias", "v.blk.{n}.")...)
+		bias := block + "attn.qkv.bias"
+		if v.NoQKVBias {
+			bias = ""
+		}
+		table.Rows = append(table.Rows, packedRows(block+"attn.qkv.weight", bias, "v.blk.{n}.")...)
 		table.Rows = append(table.Rows, rows(block, "v.blk.{n}.",
 			part{"attn.proj", "attn_out", "width width", "width"},
 			part{"norm1", "ln1", "width", "width"},

@@ -148,7 +148,7 @@ func fastMedian(times []time.Duration) time.Duration {
 func randomInputs(m *arch.Model, j Job) (rows int, inputs []engine.Input) {
 	random := rand.New(rand.NewPCG(3, 4))
 	if j.Tower == Image {
-		pixels := make([]float32, j.Batch*3*m.Vision.Image*m.Vision.Image)
+		pixels := make([]float32, j.Batch*3*m.Vision.Image.Area())
 		for i := range pixels {
 			pixels[i] = float32(random.NormFloat64())
 		}

@@ -38,7 +38,7 @@ func clipShape(name string, patch int, act program.Activation, image, text size,
 		Score: arch.Softmax, Template: arch.DefaultTemplate, LogitScale: 4.6,
 		Vision: &arch.Vision{
 			Tower: image.tower(4*image.width, projection, act, 1e-5, arch.PoolFirst),
-			Image: 224, Patch: patch,
+			Image: arch.Square(224), Patch: patch,
 		},
 		Text: &arch.Text{
 			Tower: text.tower(4*text.width, projection, act, 1e-5, arch.PoolEOS),
@@ -52,7 +52,7 @@ func siglipShape(name string, image, patch int, s size, ffn int) Shape {
 		Score: arch.Sigmoid, Template: arch.DefaultTemplate, LogitScale: 4.6,
 		Vision: &arch.Vision{
 			Tower: s.tower(ffn, s.width, program.ActGELUTanh, 1e-6, arch.PoolMAP),
-			Image: image, Patch: patch,
+			Image: arch.Square(image), Patch: patch,
 		},
 		Text: &arch.Text{
 			Tower: s.tower(ffn, s.width, program.ActGELUTanh, 1e-6, arch.PoolLast),
