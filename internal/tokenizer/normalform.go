@@ -60,9 +60,8 @@ func normalFormKnown(text string, form norm.Form) string {
 func longMarks(text string) bool {
 	run := 0
 	for i, r := range text {
-		// Letters are no marks, but Hangul's vowels and finals join what is before them.
-		jamo := r >= 0x1100 && r <= 0x11FF || r >= 0xD7B0 && r <= 0xD7FF
-		if r < 0x300 || classOf(r) == classLetter && !jamo || norm.NFKD.PropertiesString(text[i:]).BoundaryBefore() {
+		// Letters are looked up in our own table, which is faster.
+		if r < 0x300 || !likeJamo(r) && (classOf(r) == classLetter || norm.NFKD.PropertiesString(text[i:]).BoundaryBefore()) {
 			run = 0
 		}
 		if run += 2; run >= 28 {
@@ -70,6 +69,12 @@ func longMarks(text string) bool {
 		}
 	}
 	return false
+}
+
+// likeJamo holds the letters that x/text may count among marks: Hangul's, with what decomposes to them, and the marks of
+// halfwidth kana.
+func likeJamo(r rune) bool {
+	return r >= 0x1100 && r < 0x1200 || r >= 0x3130 && r < 0x3190 || r >= 0xD7B0 && r < 0xD800 || r >= 0xFF9E && r < 0xFFE0
 }
 
 // decompose returns the full decomposition, with combining marks in canonical order.

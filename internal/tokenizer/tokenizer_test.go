@@ -11,8 +11,10 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/text/unicode/norm"
 )
 
 // tiny is a byte-level BPE that knows every byte and the word "cat".
@@ -348,6 +350,22 @@ func TestHugeWordOfEveryKind(t *testing.T) {
 			start := time.Now()
 			require.NotEmpty(t, tok.Encode(word), name)
 			require.Less(t, time.Since(start), 20*time.Second, "%s: %.10q", name, word) // a tenth of a second on a machine at rest
+		}
+	}
+}
+
+// TestLettersAreNoMarks: x/text breaks no run of letters off, other than those that longMarks knows.
+func TestLettersAreNoMarks(t *testing.T) {
+	const joiner = "\u034f" // what x/text puts between too many marks
+	for r := range rune(utf8.MaxRune) {
+		if !utf8.ValidRune(r) || likeJamo(r) || classOf(r) != classLetter {
+			continue
+		}
+		s := strings.Repeat(string(r), 40)
+		for _, form := range []norm.Form{norm.NFC, norm.NFD, norm.NFKC, norm.NFKD} {
+			if !form.IsNormalString(s) {
+				require.NotContains(t, form.String(s), joiner, "%U", r)
+			}
 		}
 	}
 }
