@@ -12,17 +12,25 @@ import (
 	"time"
 
 	"github.com/clipgo/clipgo/internal/diskcache"
+	"github.com/clipgo/clipgo/internal/engine"
+	"github.com/clipgo/clipgo/internal/program"
 )
 
-// WithCache keeps in the folder dir what would be computed again at the next start: the embeddings of a classifier's labels. What
-// is found there is what would be computed, bit for bit: an entry counts for one state of the model's file, of the
-// executable and of the native library, for one instruction set and number of threads. A damaged entry is computed anew. What
-// can't be written is left unwritten. The folder is bounded in size, and any number of processes may use it.
+// WithCache keeps in the folder dir what would be made again at the next start: the embeddings of a classifier's labels,
+// and the weights of a tower in the order in which products read them, written when the tower is released or the model
+// closed. What is found there is what would be made, bit for bit: an entry counts for one state of the model's file, of the
+// executable and of the native library, for one instruction set and number of threads. A damaged entry is made anew. What can't
+// be written is left unwritten. The folder is bounded in size, and any number of processes may use it.
 func WithCache(dir string) Option { return func(o *options) { o.cache = dir } }
 
-const labelBytes = 64 << 20 // of all labels in a folder: 30,000 of 512 dimensions
+const (
+	labelBytes = 64 << 20 // of all labels in a folder: 30,000 of 512 dimensions
+	panelBytes = 1 << 30  // of all packed weights
+	// Less is packed sooner than it is worth a file.
+	leastPanels = 8 << 20
+)
 
-// cacheEntry is where something computed with a model is kept.
+// cacheEntry is where something made of a model is kept.
 type cacheEntry struct {
 	model  *Model
 	folder diskcache.Cache
@@ -30,20 +38,39 @@ type cacheEntry struct {
 	stamps string
 }
 
-// labelEntry returns where the embeddings of labels are kept; ok is false where they are not.
-func (m *Model) labelEntry(labels, templates []string) (e cacheEntry, ok bool) {
-	if m.options.cache == "" || m.enter() != nil {
+// entry returns where something is kept that depends on the model and on parts; ok is false where it is not.
+func (m *Model) entry(kind string, maxBytes int64, parts ...string) (e cacheEntry, ok bool) {
+	if m.options.cache == "" {
 		return e, false
 	}
-	defer m.leave()
-	e = cacheEntry{model: m, folder: diskcache.Cache{Dir: filepath.Join(m.options.cache, "labels"), MaxBytes: labelBytes}}
+	e = cacheEntry{model: m, folder: diskcache.Cache{Dir: filepath.Join(m.options.cache, kind), MaxBytes: maxBytes}}
 	if e.stamps, ok = m.stamps(m.file.Info()); !ok {
 		return e, false
 	}
-	parts := []string{"labels", e.stamps, m.numbers(), fmt.Sprint(len(labels))}
-	parts = append(parts, labels...)
-	e.key = diskcache.KeyOf(append(parts, templates...)...)
+	e.key = diskcache.KeyOf(append([]string{kind, e.stamps, m.numbers()}, parts...)...)
 	return e, true
+}
+
+// labelEntry returns where the embeddings of labels are kept.
+func (m *Model) labelEntry(labels, templates []string) (e labelEntry, ok bool) {
+	if m.enter() != nil {
+		return e, false
+	}
+	defer m.leave()
+	parts := []string{string(m.options.compat), fmt.Sprint(len(labels))}
+	parts = append(parts, labels...)
+	e.cacheEntry, ok = m.entry("labels", labelBytes, append(parts, templates...)...)
+	return e, ok
+}
+
+// panels returns where the packed weights of a program are kept; nil where they are not.
+func (m *Model) panels(p *program.Program) engine.Panels {
+	tensors := fmt.Sprintf("%+v", p.Tensors)
+	e, ok := m.entry("packed", panelBytes, tensors, string(p.EncodeValues()), string(p.EncodeOps()))
+	if !ok || !m.engine.Native {
+		return nil
+	}
+	return panelEntry{e}
 }
 
 // numbers says how texts are read and the engine computes, as far as that may show in a result's last bits.
@@ -100,23 +127,22 @@ func (m *Model) sample() ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// unchanged reports whether the files still are what they were when the entry was looked for, and thus were while what it
-// shall hold was computed.
-func (e cacheEntry) unchanged() bool {
-	if e.model.enter() != nil {
-		return false
-	}
-	defer e.model.leave()
+// write keeps data; that it can't be done is no error. Nothing is kept unless the files still are what they were when the entry
+// was looked for, and thus were while data was made.
+func (e cacheEntry) write(data []byte) {
 	st, err := e.model.file.Stat()
 	if err != nil {
-		return false
+		return
 	}
-	stamps, ok := e.model.stamps(st)
-	return ok && stamps == e.stamps
+	if stamps, ok := e.model.stamps(st); ok && stamps == e.stamps {
+		_ = e.folder.Write(e.key, data)
+	}
 }
 
-// read returns n embeddings.
-func (e cacheEntry) read(n int) (embeddings [][]float32, found bool) {
+type labelEntry struct{ cacheEntry }
+
+// read returns the embeddings of n labels.
+func (e labelEntry) read(n int) (embeddings [][]float32, found bool) {
 	data, found := e.folder.Read(e.key)
 	dimension := e.model.dimension()
 	if !found || len(data) != 4*n*dimension {
@@ -129,15 +155,32 @@ func (e cacheEntry) read(n int) (embeddings [][]float32, found bool) {
 	return split(values, n), true
 }
 
-// write keeps embeddings; that it can't be done is no error.
-func (e cacheEntry) write(embeddings [][]float32) {
+func (e labelEntry) write(embeddings [][]float32) {
 	var data []byte
 	for _, row := range embeddings {
 		for _, x := range row {
 			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
 		}
 	}
-	if e.unchanged() {
-		_ = e.folder.Write(e.key, data)
+	if e.model.enter() == nil {
+		e.cacheEntry.write(data)
+		e.model.leave()
+	}
+}
+
+// panelEntry is an engine.Panels.
+type panelEntry struct{ cacheEntry }
+
+func (e panelEntry) Load() (panels []byte, mapping io.Closer) {
+	m, found := e.folder.Map(e.key)
+	if !found {
+		return nil, nil
+	}
+	return m.Bytes(), m
+}
+
+func (e panelEntry) Save(panels []byte) {
+	if len(panels) >= leastPanels {
+		e.write(panels)
 	}
 }

@@ -98,6 +98,9 @@ func TestLabelCacheKey(t *testing.T) {
 		"activations": func() []clipgo.Prediction {
 			return c.scores(t, cachedLabels, true, clipgo.WithActivations(clipgo.Float32))
 		},
+		"compat": func() []clipgo.Prediction {
+			return c.scores(t, cachedLabels, true, clipgo.WithCompat(clipgo.CompatHF4))
+		},
 		"interpreter": func() []clipgo.Prediction { return c.scores(t, cachedLabels, true, clipgo.WithInterpreter()) },
 	} {
 		first := ask()

@@ -108,17 +108,22 @@ func (m *Model) forwardPixels(ctx context.Context, p *Pixels) ([][]float32, erro
 	}
 	var all [][]float32
 	err := m.useImages(func(tower *engine.Runner) error {
-		for at := 0; at < p.Shape[0]; at += batch {
+		for at := 0; at < p.Shape[0]; {
 			n := min(batch, p.Shape[0]-at)
 			rows, inputs, err := m.imageInputs(p, at, n)
 			if err != nil {
 				return err
 			}
 			out, err := tower.Run(ctx, n, rows, inputs...)
+			if tooLarge(err) && n > 1 {
+				batch = n / 2
+				continue
+			}
 			if err != nil {
 				return err
 			}
 			all = append(all, split(out[0], n)...)
+			at += n
 		}
 		return nil
 	})
@@ -191,10 +196,16 @@ func (m *Model) forwardTokens(ctx context.Context, ids, mask [][]int32) ([][]flo
 	}
 	sort.SliceStable(rows, func(a, b int) bool { return len(rows[a].ids) > len(rows[b].ids) })
 	all := make([][]float32, len(ids))
+	most := textRows
 	err := m.useTexts(func(tower *engine.Runner) error {
 		for len(rows) > 0 {
-			n := min(len(rows), max(1, textRows/len(rows[0].ids)))
-			if err := runTexts(ctx, tower, rows[:n], all); err != nil {
+			n := min(len(rows), max(1, most/len(rows[0].ids)))
+			err := runTexts(ctx, tower, rows[:n], all)
+			if tooLarge(err) && n > 1 {
+				most = n / 2 * len(rows[0].ids)
+				continue
+			}
+			if err != nil {
 				return err
 			}
 			rows = rows[n:]

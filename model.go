@@ -72,6 +72,7 @@ type options struct {
 	warn        func(string)
 	cache       string // folder; "": none
 	embedded    bool   // the model is part of the executable
+	maxMemory   int64  // of the process; 0: no limit
 }
 
 // Option changes how a model is opened.
@@ -147,6 +148,10 @@ func open(f *gguf.File, opts []Option) (*Model, error) {
 	if m.engine, err = openEngine(o); err != nil {
 		f.Close()
 		return nil, err
+	}
+	if o.maxMemory > 0 && !m.engine.Native {
+		f.Close()
+		return nil, errors.New("a limit of memory needs the native engine: the interpreter can't tell beforehand what it will take")
 	}
 	return m, nil
 }

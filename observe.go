@@ -102,7 +102,7 @@ func (m *Model) observe(compile func(*gguf.File) (*program.Program, error)) (*ob
 		}
 		outputs++
 	}
-	if o.runner, err = m.engine.Prepare(m.file, p); err != nil {
+	if o.runner, err = m.engine.Prepare(m.file, p, engine.PrepareOptions{}); err != nil {
 		return nil, fmt.Errorf("observing the products: %w", err)
 	}
 	return o, nil

@@ -72,23 +72,51 @@ func (t *tower) close() (there bool, err error) {
 	return true, err
 }
 
+// memory is what the runner has taken so far.
+func (t *tower) memory() (int64, error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.runner == nil {
+		return 0, nil
+	}
+	need, err := t.runner.Memory()
+	return need.Total(), err
+}
+
+// tower finds the tower that t names.
+func (m *Model) tower(t Tower) (*tower, error) {
+	switch t {
+	case ImageTower:
+		return &m.image, nil
+	case TextTower:
+		return &m.text, nil
+	}
+	return nil, fmt.Errorf("%v: expected the image tower or the text tower", t)
+}
+
 // useImages calls f with the image tower.
 func (m *Model) useImages(f func(*engine.Runner) error) error {
-	return m.image.use(func() (*engine.Runner, error) { return m.prepare(m.arch.ImageProgram) }, f)
+	return m.image.use(func() (*engine.Runner, error) { return m.prepare(ImageTower, m.arch.ImageProgram, 1) }, f)
 }
 
 // useTexts calls f with the text tower.
 func (m *Model) useTexts(f func(*engine.Runner) error) error {
-	return m.text.use(func() (*engine.Runner, error) { return m.prepare(m.arch.TextProgram) }, f)
+	return m.text.use(func() (*engine.Runner, error) {
+		return m.prepare(TextTower, m.arch.TextProgram, m.arch.Text.MaxTokens())
+	}, f)
 }
 
-// prepare packs the weights of the tower that compile makes.
-func (m *Model) prepare(compile func(*gguf.File) (*program.Program, error)) (*engine.Runner, error) {
+// prepare packs the weights of the tower that compile makes, if there is room for them and for one item of so many rows.
+func (m *Model) prepare(t Tower, compile func(*gguf.File) (*program.Program, error), rows int) (*engine.Runner, error) {
 	p, err := compile(m.file)
 	if err != nil {
 		return nil, err
 	}
-	return m.engine.Prepare(m.file, p)
+	return m.engine.Prepare(m.file, p, engine.PrepareOptions{
+		Room:   func(n engine.Need) error { return m.room("the "+t.String(), n) },
+		Rows:   rows,
+		Panels: m.panels(p),
+	})
 }
 
 // Release gives back to the system what a tower takes while it isn't needed: packed weights, the memory that runs need, and
@@ -96,14 +124,10 @@ func (m *Model) prepare(compile func(*gguf.File) (*program.Program, error)) (*en
 // again. Who encodes labels first and pictures then, and releases the text tower in between, never holds both.
 func (m *Model) Release(t Tower) error {
 	var there bool
-	err := m.busy(context.Background(), func() (err error) {
-		switch t {
-		case ImageTower:
-			there, err = m.image.close()
-		case TextTower:
-			there, err = m.text.close()
-		default:
-			err = fmt.Errorf("releasing %v: expected the image tower or the text tower", t)
+	err := m.busy(context.Background(), func() error {
+		at, err := m.tower(t)
+		if err == nil {
+			there, err = at.close()
 		}
 		return err
 	})

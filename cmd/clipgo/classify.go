@@ -31,14 +31,13 @@ Examples:
   curl -s https://example.org/cat.jpg | clipgo classify --labels cat,dog --json -
 
 Exit status: 0 all pictures done, 1 some of them failed, 2 nothing done.`,
-		Flags: modelFlags(append(labelFlags(),
+		Flags: append(modelFlags(append(labelFlags(),
 			&cli.IntFlag{Name: "top", Usage: "print only the `N` best labels"},
 			&cli.BoolFlag{Name: "logits", Usage: "also print the logits, scale and bias included"},
 			&cli.BoolFlag{Name: "json", Usage: "print a list of scores and labels; for several pictures\n\ta list of such lists, with null for one that failed"},
 			&cli.BoolFlag{Name: "jsonl", Usage: "print a line with a JSON object for each picture, as it is done"},
 			&cli.BoolFlag{Name: "csv", Usage: "print comma-separated values: image, label, score"},
-			cacheFlag(),
-		)...),
+		)...), resourceFlags()...),
 		Action: func(c *cli.Context) error { return classify(c, s) },
 	})
 }
@@ -69,7 +68,11 @@ func classify(c *cli.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	m, err := openModel(c, s, cacheOptions(c)...)
+	resources, err := resourceOptions(c)
+	if err != nil {
+		return err
+	}
+	m, err := openModel(c, s, resources...)
 	if err != nil {
 		return err
 	}

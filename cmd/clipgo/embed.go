@@ -20,12 +20,12 @@ func embedCommand(s streams) *cli.Command {
 Examples:
   clipgo embed --image cat.jpg --image pictures/ --json >embeddings.json
   clipgo embed --text "a photo of a cat"`,
-		Flags: modelFlags(
+		Flags: append(modelFlags(
 			&cli.StringSliceFlag{Name: "image", Aliases: []string{"i"}, Usage: "a `PICTURE`: file, folder, address, data: URI or -; may be repeated"},
 			&cli.StringSliceFlag{Name: "text", Usage: "a `TEXT`, taken as it is; may be repeated"},
 			&cli.BoolFlag{Name: "raw", Usage: "as the tower gives them, not divided by their length"},
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
-		),
+		), resourceFlags()...),
 		Action: func(c *cli.Context) error { return embed(c, s) },
 	})
 }
@@ -39,7 +39,11 @@ func embed(c *cli.Context, s streams) error {
 	}
 	pictures, _ := expand(c.StringSlice("image"))
 	texts := c.StringSlice("text")
-	m, err := openModel(c, s)
+	resources, err := resourceOptions(c)
+	if err != nil {
+		return err
+	}
+	m, err := openModel(c, s, resources...)
 	if err != nil {
 		return err
 	}

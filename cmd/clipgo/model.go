@@ -10,7 +10,6 @@ import (
 
 	"github.com/clipgo/clipgo"
 	"github.com/clipgo/clipgo/gguf"
-	"github.com/clipgo/clipgo/internal/cachedir"
 )
 
 // modelFlags are the flags of every command that computes.
@@ -92,20 +91,6 @@ func engineOptions(c *cli.Context, s streams) ([]clipgo.Option, error) {
 		options = append(options, clipgo.WithStrict())
 	}
 	return options, nil
-}
-
-// cacheFlag turns the cache off; cacheOptions reads it.
-func cacheFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "no-cache", Usage: "neither use nor write what is kept between runs, in $CLIPGO_CACHE\n\t(default: clipgo in your cache folder; off for none)"}
-}
-
-// cacheOptions are for a command that has cacheFlag. A command whose cache is off, or can't be had, does without.
-func cacheOptions(c *cli.Context) []clipgo.Option {
-	root, err := cachedir.Root()
-	if c.Bool("no-cache") || err != nil {
-		return nil
-	}
-	return []clipgo.Option{clipgo.WithCache(root)}
 }
 
 func compatFlag() cli.Flag {

@@ -70,7 +70,7 @@ func Measure(ctx context.Context, j Job, first func() error) (*Sample, error) {
 		return nil, err
 	}
 	rows, inputs := randomInputs(m, j)
-	runner, err := e.Prepare(f, p)
+	runner, err := e.Prepare(f, p, engine.PrepareOptions{})
 	if err != nil {
 		return nil, err
 	}

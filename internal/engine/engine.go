@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 	"unsafe"
 
@@ -111,7 +112,34 @@ type machine interface {
 	// run has the buffers of program.Layout.
 	run(ctx context.Context, batch, rows int, in, out []byte) error
 	profile() ([]time.Duration, error)
+	memory() (Need, error)
 	close() error
+}
+
+// Need is memory that the native engine takes, in bytes.
+type Need struct {
+	Packed int64 // weights, in the order in which products read them
+	Arena  int64 // what runs compute in
+}
+
+// Total is all of it.
+func (n Need) Total() int64 { return n.Packed + n.Arena }
+
+// Panels keeps the packed weights of one program between processes.
+type Panels interface {
+	// Load returns what was saved, mapped until it is closed; nil where there is nothing.
+	Load() (panels []byte, mapping io.Closer)
+	Save(panels []byte)
+}
+
+// PrepareOptions say how a program is prepared. The interpreter has no use for them.
+type PrepareOptions struct {
+	// Room is asked before memory is taken: at first for the weights and a run of one item of Rows rows, then whenever
+	// a larger run needs a larger arena. Its error ends the call. nil: everything is granted.
+	Room func(Need) error
+	Rows int
+	// Panels, if not nil, spares the packing, or is given the packed weights when the runner is closed.
+	Panels Panels
 }
 
 // Runner runs one program. It is safe for concurrent use; runs take turns.
@@ -123,12 +151,14 @@ type Runner struct {
 }
 
 // Prepare packs the weights of f that p needs.
-func (e *Engine) Prepare(f *gguf.File, p *program.Program) (*Runner, error) {
-	prepare := e.prepareNative
+func (e *Engine) Prepare(f *gguf.File, p *program.Program, o PrepareOptions) (*Runner, error) {
+	var m machine
+	var err error
 	if e.device == nil {
-		prepare = e.prepareInterpreter
+		m, err = e.prepareInterpreter(f, p)
+	} else {
+		m, err = e.prepareNative(f, p, o)
 	}
-	m, err := prepare(f, p)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
@@ -196,6 +226,13 @@ func (r *Runner) Profile() ([]time.Duration, error) {
 	r.turn <- struct{}{}
 	defer func() { <-r.turn }()
 	return r.machine.profile()
+}
+
+// Memory returns what the runner has taken so far; of the interpreter nothing is known.
+func (r *Runner) Memory() (Need, error) {
+	r.turn <- struct{}{}
+	defer func() { <-r.turn }()
+	return r.machine.memory()
 }
 
 // Close frees the runner after the run in progress.

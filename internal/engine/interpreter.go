@@ -56,4 +56,6 @@ func (m *interpreted) run(ctx context.Context, batch, rows int, in, out []byte) 
 
 func (m *interpreted) profile() ([]time.Duration, error) { return nil, nil }
 
+func (m *interpreted) memory() (Need, error) { return Need{}, nil }
+
 func (m *interpreted) close() error { return nil }
