@@ -65,6 +65,7 @@ func newApp(s streams) *cli.App {
 			tokenizeCommand(s),
 			preprocessCommand(s),
 			pullCommand(s),
+			modelsCommand(s),
 			convertCommand(s),
 			quantizeCommand(s),
 			imatrixCommand(s),

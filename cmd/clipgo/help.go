@@ -17,8 +17,8 @@ Commands:{{range .VisibleCommands}}
 Examples:
   clipgo classify -l cat -l dog photo.jpg
   clipgo classify --labels "cat,dog,bird" --json holiday-pictures/
-  clipgo convert clip-vit-base-patch32/ -o clip.gguf
-  clipgo classify -m clip.gguf -l "a cat on a sofa" -l "an empty sofa" photo.jpg
+  clipgo pull openai/clip-vit-base-patch32:Q8_0
+  clipgo classify -m openai/clip-vit-base-patch32:Q8_0 -l "a cat on a sofa" -l "an empty sofa" photo.jpg
 
 Flags:
   -h, --help{{"\t"}}print this, or with a command's name before it the command's own help

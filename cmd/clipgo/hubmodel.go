@@ -274,23 +274,21 @@ func typeOf(name string) string {
 }
 
 // chooseGGUF returns the file that was asked for: by its name, by its type, or, where there is none of that type, one of full
-// precision to make it of. Without a type it is the only file, or that of the widest type that is there but F32.
+// precision to make it of. Without a type it is one of the widest type that there is but F32. Files whose names have no type
+// come last.
 func chooseGGUF(files []string, variant string, policy *quantize.Policy) (string, error) {
 	whole := where(files, isModelGGUF)
 	var found []string
-	switch {
-	case policy == nil:
+	if policy == nil {
 		found = where(files, func(name string) bool { return path.Base(name) == variant })
-	case variant == "" && len(whole) == 1:
-		found = whole
-	default:
+	} else {
 		types := []string{"F16", "BF16", "F32"}
 		if variant == "" {
 			types = append(types, quantize.Names()...)
 		} else {
 			types = slices.Insert(types, 0, policy.Name())
 		}
-		for _, t := range types {
+		for _, t := range append(types, "") {
 			if found = where(whole, func(name string) bool { return typeOf(name) == t }); len(found) > 0 {
 				break
 			}

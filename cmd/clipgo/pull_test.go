@@ -231,6 +231,36 @@ func TestPullRefuses(t *testing.T) {
 	require.Contains(t, clip(t, "pull", "org/one").err, "using what "+os.Getenv("HF_HOME"))
 }
 
+// TestModels lists and removes what was pulled.
+func TestModels(t *testing.T) {
+	server := fakeHub(t)
+	require.Empty(t, clip(t, "models").done(t))
+	require.Equal(t, "[]\n", clip(t, "models", "--json").done(t))
+	commit := addDemo(t, server, "org/one", "demo.gguf").Commit
+	for _, name := range []string{"org/one", "org/one:Q8_0", "org/one:demo.gguf"} {
+		clip(t, "pull", name).done(t)
+	}
+	list := clip(t, "models").done(t)
+	require.Regexp(t, `^org/one@`+commit+`:demo\.gguf +3\.9 MB  .*demo\.gguf
+org/one@`+commit+`:Q8_0 +2\.2 MB  .*one-Q8_0\.gguf
+org/one@`+commit+` +3\.9 MB  .*one\.gguf
+$`, list)
+	require.Contains(t, clip(t, "models", "--json").done(t), `{"name":"org/one@`+commit+`:Q8_0","bytes":2`)
+	// What is listed is a name.
+	require.Contains(t, clip(t, "inspect", "org/one@"+commit+":Q8_0").done(t), "one-Q8_0.gguf")
+
+	clip(t, "models", "--remove", "org/two").refused(t, "org/two was not pulled")
+	r := clip(t, "models", "--remove", "org/one:q8_0", "--remove", "org/one:Q4_0")
+	require.Equal(t, exitPartial, r.code)
+	require.NotContains(t, clip(t, "models").done(t), "Q8_0")
+	clip(t, "models", "--remove", "org/one@"+strings.Repeat("0", 40)).refused(t, "was not pulled")
+	clip(t, "models", "--remove", "org/one").done(t)
+	require.Empty(t, clip(t, "models").done(t))
+	server.Forget()
+	clip(t, "pull", "org/one").done(t)
+	require.Empty(t, downloaded(server), "the Hub's cache is as it was")
+}
+
 // slowly sends a large file in pieces.
 func slowly(data []byte, pause time.Duration) func(w http.ResponseWriter, r *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {

@@ -16,6 +16,13 @@ import (
 // FolderName is what a repository's folder is called in a cache.
 func FolderName(repo string) string { return "models--" + strings.ReplaceAll(repo, "/", "--") }
 
+// RepoOf is the repository whose folder is called so.
+func RepoOf(folder string) (repo string, ok bool) {
+	rest, ok := strings.CutPrefix(folder, "models--")
+	repo = strings.ReplaceAll(rest, "--", "/")
+	return repo, ok && checkRepo(repo) == nil
+}
+
 func (c *Client) repoDir(repo string) string { return filepath.Join(c.Cache, FolderName(repo)) }
 
 func (c *Client) snapshotDir(repo, commit string) string {

@@ -133,7 +133,7 @@ func (c *Client) networkError(ctx context.Context, about subject, host string, e
 		err = fmt.Errorf("no answer for %s", c.Timeout)
 	}
 	return &temporary{
-		err:         fmt.Errorf("%s: %s can't be reached: %w; is there a network, and are $HF_ENDPOINT and $HTTPS_PROXY right?", about, host, err),
+		err:         fmt.Errorf("%s: %s can't be reached: %w", about, host, err),
 		unreachable: true,
 	}
 }
@@ -150,8 +150,15 @@ func (c *Client) retry(ctx context.Context, try func() (moved bool, err error)) 
 			failures = 0
 		}
 		failures++
-		if most := maxFailures; failures >= most || t.unreachable && !c.reached && failures >= most/2 {
-			return err // where there is no network at all, nobody wants to wait long
+		most := maxFailures
+		if t.unreachable && !c.reached {
+			most /= 2 // where there is no network at all, nobody wants to wait long
+		}
+		if failures >= most {
+			if t.unreachable {
+				err = fmt.Errorf("%w; is there a network, and are $HF_ENDPOINT and $HTTPS_PROXY right?", err)
+			}
+			return err
 		}
 		wait := min(c.pause<<(failures-1), maxPause)
 		wait += rand.N(wait/4 + 1)
