@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -85,10 +86,29 @@ func newApp(s streams) *cli.App {
 func newCommand(c *cli.Command) *cli.Command {
 	c.HideHelpCommand = true
 	c.CustomHelpTemplate = commandHelp
+	c.Before, c.After = limitThreads()
 	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
 		return fmt.Errorf("%s: %w; see `clipgo %s --help`", c.Name, err, c.Name)
 	}
 	return c
+}
+
+// limitThreads makes --threads a limit for what Go does beside the engine, too: decoding, resizing. after takes it back.
+func limitThreads() (before cli.BeforeFunc, after cli.AfterFunc) {
+	all := runtime.GOMAXPROCS(0)
+	before = func(c *cli.Context) error {
+		if n := c.Int("threads"); n > 0 && n < all {
+			runtime.GOMAXPROCS(n)
+		}
+		return nil
+	}
+	after = func(*cli.Context) error {
+		if runtime.GOMAXPROCS(0) != all {
+			runtime.GOMAXPROCS(all)
+		}
+		return nil
+	}
+	return before, after
 }
 
 // arrange moves the flags of a command line before its arguments, since package cli stops at the first argument. A double

@@ -32,7 +32,8 @@ the time from starting that process to its first result.
 Examples:
   clipgo bench
   clipgo bench --shape vit-l-14 --type q8_0,q4_k_m --batch 1,8 --threads 1,2 --json
-  clipgo bench --shape vit-b-32 --type f16 --fast --tower image --ops`,
+  clipgo bench --shape vit-b-32 --type f16 --fast --tower image --ops
+  clipgo bench --pictures`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "shape", Value: "vit-b-32,vit-b-16", Usage: "`LIST` of sizes of models: " + strings.Join(bench.Names(), ", ") + "\n\t(default: vit-b-32,vit-b-16)"},
 			&cli.StringFlag{Name: "type", Value: "f32,q8_0,q4_0", Usage: "`LIST` of types of weights, as clipgo quantize knows them (default: f32,q8_0,q4_0)"},
@@ -42,6 +43,7 @@ Examples:
 			&cli.IntFlag{Name: "tokens", Usage: "texts have `N` tokens (default: as many as the model takes)"},
 			activationsFlag(), fastFlag(), isaFlag(),
 			&cli.BoolFlag{Name: "ops", Usage: "also the time of each kind of op"},
+			&cli.BoolFlag{Name: "pictures", Usage: "instead of towers, the way of a picture to pixel values: decode, resize, normalise"},
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 		},
 		Action: func(c *cli.Context) error {
@@ -55,8 +57,9 @@ Examples:
 
 // benchReport is the answer in JSON.
 type benchReport struct {
-	Machine benchMachine  `json:"machine"`
-	Results []benchResult `json:"results"`
+	Machine  benchMachine        `json:"machine"`
+	Results  []benchResult       `json:"results"`
+	Pictures []bench.PictureTime `json:"pictures,omitempty"`
 }
 
 type benchMachine struct {
@@ -105,6 +108,11 @@ type benchPlan struct {
 func readPlan(c *cli.Context) (*benchPlan, error) {
 	if c.NArg() > 0 {
 		return nil, fmt.Errorf("bench: unexpected argument %q; see `clipgo bench --help`", c.Args().First())
+	}
+	for _, flag := range []string{"shape", "type", "batch", "threads", "tower", "tokens", "activations", "fast", "ops"} {
+		if c.Bool("pictures") && c.IsSet(flag) {
+			return nil, fmt.Errorf("bench: --pictures measures no towers, and --%s is about them", flag)
+		}
 	}
 	a, err := chosenActivations(c)
 	if err != nil {
@@ -188,11 +196,18 @@ func runBench(c *cli.Context, s streams) error {
 	}
 	printMachine(out, plan, machines)
 	report := benchReport{Results: []benchResult{}}
-	err = plan.each(c.Context, func(n int, r benchResult, ceilings bench.Ceilings) error {
-		machines[n].Ceilings = bench.Best(machines[n].Ceilings, ceilings)
-		report.Results = append(report.Results, r)
-		return printResult(out, r)
-	})
+	if c.Bool("pictures") {
+		if report.Pictures, err = bench.Pictures(c.Context, plan.isa); err == nil {
+			err = printPictures(out, report.Pictures)
+		}
+	} else {
+		printHeading(out)
+		err = plan.each(c.Context, func(n int, r benchResult, ceilings bench.Ceilings) error {
+			machines[n].Ceilings = bench.Best(machines[n].Ceilings, ceilings)
+			report.Results = append(report.Results, r)
+			return printResult(out, r)
+		})
+	}
 	if err != nil || !c.Bool("json") {
 		return err
 	}
@@ -279,6 +294,9 @@ func printMachine(w io.Writer, p *benchPlan, machines map[int]*bench.Machine) {
 		fmt.Fprintf(w, "%s, %s, %d threads: at most float32 %s, bfloat16 %s, 8-bit %s; memory %.0f GB/s\n", m.CPU, m.ISA, m.Threads,
 			giga(m.Ceilings.F32), giga(m.Ceilings.BF16), giga(m.Ceilings.Int8), m.Ceilings.Read/1e9)
 	}
+}
+
+func printHeading(w io.Writer) {
 	fmt.Fprintf(w, "\n%-14s %-6s %-8s %5s %7s %5s %10s %8s %6s %8s %9s\n", "shape", "tower", "type", "batch", "threads", "rows",
 		"ms", "GFLOP/s", "share", "peak MB", "start ms")
 }
@@ -307,6 +325,16 @@ func printResult(w io.Writer, r benchResult) error {
 		}
 		if err == nil {
 			_, err = fmt.Fprintf(w, "    %3d x %-44s %7.2f %s\n", op.Count, op.Op, op.MS, rate)
+		}
+	}
+	return err
+}
+
+func printPictures(w io.Writer, list []bench.PictureTime) error {
+	_, err := fmt.Fprintf(w, "\n%-16s %10s  %-14s %10s %10s %12s\n", "picture", "bytes", "decoder", "decode ms", "resize ms", "normalise ms")
+	for _, p := range list {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "%-16s %10d  %-14s %10.2f %10.2f %12.2f\n", p.Picture, p.Bytes, p.Decoder, p.Decode, p.Resize, p.Values)
 		}
 	}
 	return err

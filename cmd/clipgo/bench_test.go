@@ -72,6 +72,7 @@ func TestBenchUsage(t *testing.T) {
 		"tokens":     {[]string{"--tokens", "78"}, []string{"--tokens is 78", "77 of vit-b-32"}},
 		"no tokens":  {[]string{"--tokens", "0"}, []string{"--tokens is 0"}},
 		"argument":   {[]string{"x"}, []string{`unexpected argument "x"`}},
+		"pictures":   {[]string{"--pictures", "--type", "q8_0"}, []string{"--pictures", "--type is about them"}},
 		"two kinds":  {[]string{"--fast", "--activations", "int8"}, []string{"--fast stands for --activations bfloat16", `"int8"`}},
 	} {
 		t.Run(name, func(t *testing.T) { clip(t, append([]string{"bench"}, c.args...)...).refused(t, c.want...) })
@@ -82,6 +83,33 @@ func TestBenchUsage(t *testing.T) {
 		t.Setenv(benchJob, `{`)
 		clip(t, "bench").refused(t, benchJob)
 	})
+}
+
+func TestBenchPictures(t *testing.T) {
+	out := clip(t, "bench", "--pictures", "--json").done(t)
+	var report struct {
+		Results  []any
+		Pictures []struct {
+			Picture, Decoder string
+			Bytes            int
+			Decode           float64 `json:"decode_ms"`
+			Resize           float64 `json:"resize_ms"`
+			Normalize        float64 `json:"normalize_ms"`
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &report))
+	assert.Empty(t, report.Results)
+	require.GreaterOrEqual(t, len(report.Pictures), 2)
+	large, small := report.Pictures[0], report.Pictures[len(report.Pictures)-1]
+	assert.Equal(t, "4000x3000 JPEG", large.Picture)
+	assert.Equal(t, "640x480 JPEG", small.Picture)
+	assert.Equal(t, "Go", large.Decoder)
+	assert.Greater(t, large.Bytes, 20*small.Bytes)
+	assert.Greater(t, large.Decode, 5*small.Decode)
+	for _, p := range report.Pictures {
+		assert.Positive(t, p.Resize)
+		assert.Positive(t, p.Normalize)
+	}
 }
 
 // TestFast wants --fast to choose bfloat16, which on some processors computes other numbers, and to be the same flag.

@@ -22,7 +22,7 @@ func modelFlags(more ...cli.Flag) []cli.Flag {
 // engineFlags say how to compute; engineOptions reads them.
 func engineFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "`N` threads compute (default: one for each processor)"},
+		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "at most `N` threads compute (default: one for each processor that this process may use)"},
 		activationsFlag(), fastFlag(), isaFlag(),
 		&cli.BoolFlag{Name: "interpreter", Usage: "compute slowly in Go, without the native engine"},
 		compatFlag(),

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -250,6 +251,27 @@ func TestFlagsAnywhere(t *testing.T) {
 	t.Run("a value may begin with a dash", func(t *testing.T) {
 		require.Contains(t, clip(t, "classify", model, "-l", "--", "-l", "-v", "--json", owl).done(t), `"label":"-v"`)
 	})
+}
+
+// processorsSeen tells how many Go may use at a time when something is read.
+type processorsSeen struct{ n int }
+
+func (p *processorsSeen) Read([]byte) (int, error) {
+	p.n = runtime.GOMAXPROCS(0)
+	return 0, io.EOF
+}
+
+// TestThreads wants --threads to hold for decoding as for the engine, and to end with the command.
+func TestThreads(t *testing.T) {
+	t.Setenv("CLIPGO_LIBRARY", testutil.Engine(t))
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
+	for threads, want := range map[string]int{"1": 1, "2": 2, "0": 3, "5": 3} {
+		var in processorsSeen
+		args := []string{"clipgo", "classify", model, "-l", "owl", "--threads", threads, "-"}
+		require.Equal(t, exitUsage, run(t.Context(), args, streams{&in, io.Discard, io.Discard}), "an empty picture")
+		require.Equal(t, want, in.n, "--threads %s", threads)
+		require.Equal(t, 3, runtime.GOMAXPROCS(0))
+	}
 }
 
 type brokenPipe struct{}

@@ -101,7 +101,7 @@ func Measure(ctx context.Context, j Job, first func() error) (*Sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	times, err := repeat(run)
+	times, err := repeat(leastTime, run)
 	if err != nil {
 		return nil, err
 	}
@@ -124,10 +124,10 @@ func Best(a, b Ceilings) Ceilings {
 	return Ceilings{F32: max(a.F32, b.F32), BF16: max(a.BF16, b.BF16), Int8: max(a.Int8, b.Int8), Read: max(a.Read, b.Read)}
 }
 
-// repeat runs for a while and returns the time of each run.
-func repeat(run func() error) (times []time.Duration, err error) {
+// repeat runs for at least a while and returns the time of each run.
+func repeat(least time.Duration, run func() error) (times []time.Duration, err error) {
 	begin := time.Now()
-	for len(times) < leastRuns || len(times) < mostRuns && time.Since(begin) < leastTime {
+	for len(times) < leastRuns || len(times) < mostRuns && time.Since(begin) < least {
 		start := time.Now()
 		if err := run(); err != nil {
 			return nil, err
