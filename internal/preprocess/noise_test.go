@@ -99,3 +99,30 @@ func TestGoldenNoise(t *testing.T) {
 	}
 	require.Equal(t, map[string]int{"pillow": 210, "int16": 21, "float32": 14, "hf": 97, "hf4": 240, "hf5": 90, "openclip": 156, "openai": 96, "tfjs": 249}, cases)
 }
+
+// TestExtraPictures compares real pictures with lines that tools/image-goldens/modes.py wrote of them: CLIPGO_PICTURE_LINES=lines.tsv.
+func TestExtraPictures(t *testing.T) {
+	path := os.Getenv("CLIPGO_PICTURE_LINES")
+	if path == "" {
+		t.Skip("CLIPGO_PICTURE_LINES is not set")
+	}
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		f := strings.Split(strings.TrimSpace(line), "\t")
+		var spec Spec
+		if f[0] == "openclip" {
+			spec, err = ParseOpenCLIP([]byte(f[3]))
+		} else {
+			spec, err = ParseHF([]byte(f[3]), "")
+		}
+		require.NoError(t, err, line)
+		spec, err = spec.With(Compat(f[0]))
+		require.NoError(t, err, line)
+		got, err := spec.Apply(loadPicture(t, f[1]), nil)
+		require.NoError(t, err, line)
+		if digest(floatBytes(got.Values)) != f[4] {
+			t.Errorf("differs: %s", line)
+		}
+	}
+}
