@@ -24,6 +24,7 @@ func classifyCommand(s streams) *cli.Command {
 		Usage:     "score labels for pictures, best first",
 		ArgsUsage: "IMAGE|FOLDER|URL|data:URI|- ...",
 		Description: `Labels are words or phrases of your own. A folder is searched with its subfolders; - is the standard input.
+Scores are those of transformers' zero-shot-image-classification pipeline; --compat gives another program's.
 
 Examples:
   clipgo classify -l cat -l dog photo.jpg
