@@ -223,7 +223,7 @@ func TestMissingEngine(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	out := clip(t, "version").done(t)
-	require.Regexp(t, `^clipgo \S+\ngo\S+ \S+/\S+\nengine: .*libclipgo\.\w+ \(\$CLIPGO_LIBRARY\), instruction sets \[.*scalar\]\n$`, out)
+	require.Regexp(t, `^clipgo \S+\ngo\S+ \S+/\S+\nengine: .*libclipgo\.\w+ \(\$CLIPGO_LIBRARY\), instruction sets \[.*scalar\]\nJPEG: .+\n$`, out)
 	require.Contains(t, clip(t, "--version").done(t), "clipgo version ")
 }
 
