@@ -46,7 +46,7 @@ func (c *jpegComponent) row(y int) []byte {
 }
 
 // zigzag is the place in a block [8, 8] of each coefficient in file order.
-var zigzag = [64]int{
+var zigzag = [64]uint8{
 	0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
 	35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 }
@@ -297,13 +297,14 @@ func (j *jpegReader) scan(b []byte, pos int) (end int, err error) {
 		return 0, fmt.Errorf("a scan of %d components", n)
 	}
 	tail := b[1+2*n:]
-	s := &scanParams{from: int(tail[0]), to: int(tail[1]), high: int(tail[2] >> 4), low: int(tail[2] & 15), r: bitReader{data: j.d.data, pos: pos}}
+	s := &scanParams{from: int(tail[0]), to: int(tail[1]), high: int(tail[2] >> 4), low: int(tail[2] & 15), r: bitReader{data: j.d.data}}
 	if !j.progressive {
 		s.from, s.to, s.high, s.low = 0, 63, 0, 0
 	} else if s.from > s.to || s.to > 63 || s.from == 0 && s.to != 0 || s.from > 0 && n != 1 || s.low > 13 || s.high > 13 {
 		return 0, fmt.Errorf("a scan of coefficients %d to %d, bits %d to %d", s.from, s.to, s.high, s.low)
 	}
 	s.refinement = s.high > 0
+	s.r.interval(pos)
 	blocks := 0
 	for i := range n {
 		c, err := j.component(b[1+2*i])
@@ -407,23 +408,9 @@ func (j *jpegReader) block(s *scanParams, i, x, y int) {
 	b := &s.block
 	*b = [64]int32{}
 	r := &s.r
-	c.dc += r.extended(r.symbol(s.dc[i]))
+	c.dc += r.difference(s.dc[i])
 	b[0] = int32(int16(c.dc)) * quant[0]
-	last := 0
-	for k := 1; k < 64; k++ {
-		v := r.symbol(s.ac[i])
-		size := v & 15
-		if size == 0 {
-			if v != 0xf0 {
-				break // end of block
-			}
-			k += 15
-			continue
-		}
-		k = min(k+v>>4, 63)
-		b[zigzag[k]] = int32(r.extended(size)) * quant[k]
-		last = k
-	}
+	last := r.coefficients(s.ac[i], quant, b)
 	idct(b, last, c.plane[8*(y*8*c.blocksW+x):], 8*c.blocksW)
 }
 

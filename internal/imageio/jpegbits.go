@@ -1,70 +1,80 @@
 package imageio
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 )
 
-// bitReader reads entropy-coded data: bits from the highest down, a zero byte stuffed after each 0xff. A marker ends the data;
-// zeros follow it, as in libjpeg. Zeros after the end of the file are counted, since a picture made of them is truncated.
+// bitReader reads entropy-coded data, bits from the highest down. It takes the data apart into intervals, which end at a marker or
+// with the file, and takes the zero byte out that is stuffed after each 0xff, so that the reading of bits needn't look for them.
+// Zeros follow an interval, as in libjpeg. A picture made of zeros after the end of the file is truncated.
 type bitReader struct {
-	data   []byte
-	pos    int
-	acc    uint64 // the next bits, left-aligned
-	n      int    // how many of them are valid
-	padded int    // how many of those are zeros made up after the end of the file
-	marker bool   // a marker was met
+	data []byte
+	pos  int    // after the interval, in data
+	buf  []byte // the interval, and zeros
+	end  int    // its length without the zeros
+	at   int    // of the next byte to load, in buf
+	over int    // bytes loaded after buf
+	acc  uint64 // the next bits, left-aligned
+	n    uint   // how many of them are valid, and at counts; more may be there already
+	eof  bool   // the file ended, rather than a marker following
 }
 
-// fill makes at least 48 bits valid.
+const padding = 16
+
+// interval takes the data from pos on up to the next marker.
+func (r *bitReader) interval(pos int) {
+	buf, data := r.buf[:0], r.data
+	r.eof = false
+	for {
+		n := bytes.IndexByte(data[pos:], 0xff)
+		if n < 0 || pos+n+1 >= len(data) {
+			if n < 0 {
+				n = len(data) - pos
+			}
+			buf, pos, r.eof = append(buf, data[pos:pos+n]...), len(data), true
+			break
+		}
+		next := data[pos+n+1]
+		if next == 0 {
+			n++ // the 0xff is data
+		}
+		buf = append(buf, data[pos:pos+n]...)
+		pos += n
+		if next != 0 && next != 0xff {
+			break
+		}
+		pos++ // the stuffed zero, or a fill byte
+	}
+	r.end = len(buf)
+	r.buf, r.pos = append(buf, make([]byte, padding)...), pos
+	r.at, r.over, r.acc, r.n = 0, 0, 0, 0
+}
+
+// fill makes at least 56 bits valid.
 func (r *bitReader) fill() {
-	for r.n <= 32 && r.pos+4 <= len(r.data) {
-		v := binary.BigEndian.Uint32(r.data[r.pos:])
-		if x := ^v; (x-0x01010101)&^x&0x80808080 != 0 {
-			break // one of the four bytes is 0xff
-		}
-		r.acc |= uint64(v) << (32 - r.n)
-		r.n += 32
-		r.pos += 4
+	if r.at > len(r.buf)-8 {
+		r.over += r.at - r.end
+		r.at = r.end // zeros again
 	}
-	for r.n <= 48 {
-		b := byte(0)
-		switch {
-		case r.marker:
-		case r.pos >= len(r.data):
-			r.padded += 8
-		case r.data[r.pos] != 0xff:
-			b = r.data[r.pos]
-			r.pos++
-		case r.pos+1 >= len(r.data):
-			r.pos++
-			r.padded += 8
-		case r.data[r.pos+1] == 0:
-			b = 0xff
-			r.pos += 2
-		case r.data[r.pos+1] == 0xff: // fill byte
-			r.pos++
-			continue
-		default:
-			r.marker = true
-		}
-		r.acc |= uint64(b) << (56 - r.n)
-		r.n += 8
-	}
+	r.acc |= binary.BigEndian.Uint64(r.buf[r.at:]) >> (r.n & 63)
+	r.at += int(63-r.n) >> 3
+	r.n |= 56
 }
 
 // truncated reports whether bits beyond the end of the file were used.
-func (r *bitReader) truncated() bool { return r.n < r.padded }
+func (r *bitReader) truncated() bool { return r.eof && 8*(r.at+r.over)-int(r.n) > 8*r.end }
 
 // bits returns the next n bits, at most 16.
 func (r *bitReader) bits(n int) int {
-	if r.n < n {
+	if r.n < 16 {
 		r.fill()
 	}
 	v := int(r.acc >> (64 - n)) // 0 for n = 0: Go shifts out all 64 bits
 	r.acc <<= n
-	r.n -= n
+	r.n -= uint(n)
 	return v
 }
 
@@ -76,34 +86,32 @@ func (r *bitReader) extended(n int) int {
 		v -= 1<<n - 1
 	}
 	r.acc <<= n
-	r.n -= n
+	r.n -= uint(n)
 	return v
 }
 
-// restart drops the rest of the interval and goes on behind the restart marker, if there is one.
+// restart drops the rest of the interval and goes on behind the restart marker, if there is one; else with zeros.
 func (r *bitReader) restart() {
-	r.acc, r.n, r.padded, r.marker = 0, 0, 0, false
-	for r.pos+1 < len(r.data) {
-		m := r.data[r.pos+1]
-		switch {
-		case r.data[r.pos] != 0xff || m == 0 || m == 0xff:
-			r.pos++
-		case m >= 0xd0 && m <= 0xd7:
-			r.pos += 2
-			return
-		default:
-			r.marker = true
-			return
-		}
+	if r.pos+1 < len(r.data) && r.data[r.pos+1]&0xf8 == 0xd0 {
+		r.interval(r.pos + 2)
+		return
 	}
+	eof, pos := r.eof, r.pos
+	*r = bitReader{data: r.data, pos: pos, buf: append(r.buf[:0], make([]byte, padding)...), eof: eof}
 }
 
-const huffmanBits = 9 // codes up to this length are found by one look into a table
+const (
+	huffmanBits = 9  // codes up to this length are found by one look into a table
+	valueBits   = 10 // codes and the values after them, together up to this length, by one look into another
+)
 
 // huffman is a code table.
 type huffman struct {
 	// fast is indexed by the next bits: length << 8 | value, 0 for longer codes.
 	fast [1 << huffmanBits]uint16
+	// whole is indexed by the next bits, too: the value of the coefficient << 16 | coefficients of 0 before it << 8 | length of all,
+	// 0 where that is too long.
+	whole [1 << valueBits]uint32
 	// For longer codes: the first code that is too large for each length, left-aligned to 16 bits, and what to add to a code of
 	// that length to get its value's place.
 	limit  [18]int
@@ -127,6 +135,7 @@ func newHuffman(counts, values []byte) (*huffman, error) {
 					h.fast[code<<(huffmanBits-length)+i] = entry
 				}
 			}
+			h.addWhole(code, length, values[k])
 			code++
 			k++
 		}
@@ -137,6 +146,25 @@ func newHuffman(counts, values []byte) (*huffman, error) {
 	return h, nil
 }
 
+// addWhole enters what may follow a code into the table of whole coefficients.
+func (h *huffman) addWhole(code, length int, symbol byte) {
+	size := int(symbol & 15)
+	free := valueBits - length - size
+	if free < 0 {
+		return
+	}
+	for extra := range 1 << size {
+		value := extra
+		if size > 0 && extra < 1<<(size-1) {
+			value -= 1<<size - 1
+		}
+		entry := uint32(value)<<16 | uint32(symbol>>4)<<8 | uint32(length+size)
+		for i := range 1 << free {
+			h.whole[(code<<size|extra)<<free+i] = entry
+		}
+	}
+}
+
 // symbol reads one value and leaves at least 16 bits valid. A code that the table doesn't have counts as 0, as in libjpeg.
 func (r *bitReader) symbol(h *huffman) int {
 	if r.n < 32 {
@@ -144,20 +172,69 @@ func (r *bitReader) symbol(h *huffman) int {
 	}
 	if e := h.fast[r.acc>>(64-huffmanBits)]; e != 0 {
 		r.acc <<= e >> 8
-		r.n -= int(e >> 8)
+		r.n -= uint(e >> 8)
 		return int(e & 0xff)
 	}
 	next := int(r.acc >> 48)
 	for length := huffmanBits + 1; length <= 16; length++ {
 		if next < h.limit[length] {
 			r.acc <<= length
-			r.n -= length
+			r.n -= uint(length)
 			return int(h.values[next>>(16-length)+h.offset[length]])
 		}
 	}
 	r.acc <<= 16
 	r.n -= 16
 	return 0
+}
+
+// difference reads how far a DC coefficient lies from the one before.
+func (r *bitReader) difference(h *huffman) int {
+	if r.n < 32 {
+		r.fill()
+	}
+	if e := h.whole[r.acc>>(64-valueBits)]; e != 0 {
+		r.acc <<= e & 63
+		r.n -= uint(e & 63)
+		return int(int32(e) >> 16)
+	}
+	return r.extended(r.symbol(h))
+}
+
+// coefficients reads the AC coefficients of a block into b, [8, 8], dequantised. It returns the place (zigzag) of the last.
+func (r *bitReader) coefficients(h *huffman, quant *[64]int32, b *[64]int32) (last int) {
+	for k := 1; k < 64; k++ {
+		if r.n < 32 {
+			r.fill()
+		}
+		var value int32
+		if e := h.whole[r.acc>>(64-valueBits)]; e != 0 {
+			r.acc <<= e & 63
+			r.n -= uint(e & 63)
+			value = int32(e) >> 16
+			k += int(e >> 8 & 15)
+			if value == 0 {
+				if e>>8&15 == 15 {
+					continue // 16 zeros
+				}
+				break // end of block
+			}
+		} else {
+			symbol := r.symbol(h)
+			k += symbol >> 4
+			if symbol&15 == 0 {
+				if symbol == 0xf0 {
+					continue
+				}
+				break
+			}
+			value = int32(r.extended(symbol & 15))
+		}
+		k = min(k, 63)
+		b[zigzag[k]] = value * quant[k&63]
+		last = k
+	}
+	return last
 }
 
 // huffmanTables reads a DHT segment.
