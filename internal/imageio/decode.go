@@ -23,6 +23,10 @@ type Options struct {
 	MaxPixels int   // pictures with more pixels are refused; 0: DefaultMaxPixels
 	MaxBytes  int64 // DecodeReader refuses longer input; 0: DefaultMaxBytes
 
+	// ShortSide, if not 0, lets a JPEG be decoded at a half, a quarter or an eighth of its size, as long as its shorter side keeps
+	// that many pixels.
+	ShortSide int
+
 	// JPEG, if not nil, decodes JPEG files of the common kinds: w x h pixels into dst, [h, w, 3] red, green, blue, or [h, w, 1]
 	// of a grey one, to the bytes that libjpeg makes of them. Files for which it returns an error are decoded here.
 	JPEG func(dst, data []byte, w, h, channels int) error
@@ -103,6 +107,7 @@ func brand(brands ...string) func([]byte) bool {
 type decoder struct {
 	data        []byte
 	maxPixels   int
+	shortSide   int
 	jpegDecoder func(dst, data []byte, w, h, channels int) error
 	orientation Orientation // 0 where the file has none
 }
@@ -121,7 +126,7 @@ func (d *decoder) checkSize(w, h int) error {
 // Decode decodes one picture. Of an animation it is the first frame; of a multi-page TIFF, the first page. It never panics: what a
 // decoder does not survive becomes that picture's error. Errors don't name the file; the caller does.
 func Decode(data []byte, o Options) (p *Picture, err error) {
-	d := &decoder{data: data, maxPixels: o.MaxPixels, jpegDecoder: o.JPEG}
+	d := &decoder{data: data, maxPixels: o.MaxPixels, shortSide: o.ShortSide, jpegDecoder: o.JPEG}
 	if d.maxPixels == 0 {
 		d.maxPixels = DefaultMaxPixels
 	}

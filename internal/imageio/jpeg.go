@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime"
 )
 
 // jpegReader decodes baseline and progressive JPEG (ITU-T T.81) with 8-bit samples and Huffman coding. It exists because Go's
@@ -13,6 +12,7 @@ import (
 type jpegReader struct {
 	d           *decoder
 	w, h        int
+	outW, outH  int // of the picture, smaller where it is decoded scaled
 	progressive bool
 	comps       []jpegComponent
 	maxH, maxV  int
@@ -32,16 +32,18 @@ type jpegComponent struct {
 	sampH, sampV int // sampling factors
 	stepX, stepY int // pixels per sample
 	quant        byte
+	nx, ny       int // samples made of a block: 8 x 8 or, scaled, less
 	w, h         int // samples
+	scanW, scanH int // blocks in a scan of this component alone
 	blocksW      int // blocks in memory, padded to whole MCUs
 	blocksH      int
-	plane        []byte  // [8*blocksH, 8*blocksW]
+	plane        []byte  // [ny*blocksH, nx*blocksW]
 	coeffs       []int16 // progressive: [blocksH, blocksW, 64] in zigzag order
 	dc           int     // prediction
 }
 
 func (c *jpegComponent) row(y int) []byte {
-	stride := 8 * c.blocksW
+	stride := c.nx * c.blocksW
 	return c.plane[y*stride : y*stride+c.w]
 }
 
@@ -214,6 +216,8 @@ func (j *jpegReader) frame(b []byte) error {
 		perMCU += c.sampH * c.sampV
 		j.comps[i] = c
 	}
+	n8 := scaleFor(j.w, j.h, j.d.shortSide)
+	j.outW, j.outH = ceilDiv(j.w*n8, 8), ceilDiv(j.h*n8, 8)
 	mcusW, mcusH := ceilDiv(j.w, 8*j.maxH), ceilDiv(j.h, 8*j.maxV)
 	// The first scan of a block takes at least a bit: a header that promises more is refused before memory is taken for it.
 	if mcusW*mcusH*perMCU > 8*len(j.d.data) {
@@ -225,17 +229,29 @@ func (j *jpegReader) frame(b []byte) error {
 			return fmt.Errorf("component %d: sampling %d x %d of %d x %d isn't a whole ratio", i, c.sampH, c.sampV, j.maxH, j.maxV)
 		}
 		c.stepX, c.stepY = j.maxH/c.sampH, j.maxV/c.sampV
-		c.w, c.h = ceilDiv(j.w, c.stepX), ceilDiv(j.h, c.stepY)
+		c.scanW, c.scanH = ceilDiv(ceilDiv(j.w, c.stepX), 8), ceilDiv(ceilDiv(j.h, c.stepY), 8)
+		c.nx, c.stepX = scaledSide(n8, c.stepX)
+		c.ny, c.stepY = scaledSide(n8, c.stepY)
+		c.w, c.h = ceilDiv(j.outW, c.stepX), ceilDiv(j.outH, c.stepY)
 		c.blocksW, c.blocksH = mcusW*c.sampH, mcusH*c.sampV
 	}
 	return nil
+}
+
+// scaledSide returns how many samples to make of a block's 8 where n are made of one with a pixel per sample, and how many pixels
+// each is then: a block of subsampled chroma has enough for more samples rather than for a larger step.
+func scaledSide(n, step int) (samples, pixels int) {
+	if n < 8 && (step == 2 || step == 4 && n < 4) {
+		return n * step, 1
+	}
+	return n, step
 }
 
 // allocate makes room for what the scans bring.
 func (j *jpegReader) allocate() {
 	for i := range j.comps {
 		c := &j.comps[i]
-		c.plane = make([]byte, 64*c.blocksW*c.blocksH)
+		c.plane = make([]byte, c.nx*c.ny*c.blocksW*c.blocksH)
 		if j.progressive {
 			c.coeffs = make([]int16, 64*c.blocksW*c.blocksH)
 		}
@@ -245,7 +261,7 @@ func (j *jpegReader) allocate() {
 // decodeElsewhere lets Options.JPEG decode the file, whose header is read, if it is of a kind that cameras make. What it can't
 // decode without complaint is left to the reader here, which knows what to say.
 func (j *jpegReader) decodeElsewhere() bool {
-	if j.d.jpegDecoder == nil || j.keepColours || len(j.comps) != 1 && len(j.comps) != 3 {
+	if j.d.jpegDecoder == nil || j.outW != j.w || j.keepColours || len(j.comps) != 1 && len(j.comps) != 3 {
 		return false
 	}
 	mode := Grey
@@ -305,6 +321,10 @@ func (j *jpegReader) scan(b []byte, pos int) (end int, err error) {
 	}
 	s.refinement = s.high > 0
 	s.r.interval(pos)
+	if c, err := j.component(b[1]); err == nil && j.progressive && s.from > c.lastNeeded() {
+		j.scans++
+		return s.r.pos, nil // nothing of it would be seen
+	}
 	blocks := 0
 	for i := range n {
 		c, err := j.component(b[1+2*i])
@@ -348,13 +368,21 @@ func (j *jpegReader) table(class int, slot byte) *huffman {
 	return j.tables[class][slot]
 }
 
+// scanSize is how many units a scan has.
+func (j *jpegReader) scanSize(s *scanParams) (w, h int) {
+	if len(s.comps) == 1 {
+		return s.comps[0].scanW, s.comps[0].scanH
+	}
+	return ceilDiv(j.w, 8*j.maxH), ceilDiv(j.h, 8*j.maxV)
+}
+
 // mcus decodes all units of a scan: single blocks of a lone component, else groups of blocks of each.
 func (j *jpegReader) mcus(s *scanParams) error {
-	w, h := ceilDiv(j.w, 8*j.maxH), ceilDiv(j.h, 8*j.maxV)
-	alone := len(s.comps) == 1
-	if alone {
-		w, h = ceilDiv(s.comps[0].w, 8), ceilDiv(s.comps[0].h, 8)
+	if quarter := j.outW <= ceilDiv(j.w, 4) && j.w > 4; quarter && !j.progressive && j.restart == 0 && len(s.comps) == len(j.comps) {
+		return j.scaledMCUs(s)
 	}
+	w, h := j.scanSize(s)
+	alone := len(s.comps) == 1
 	left := j.restart
 	for y := range h {
 		for x := range w {
@@ -411,7 +439,18 @@ func (j *jpegReader) block(s *scanParams, i, x, y int) {
 	c.dc += r.difference(s.dc[i])
 	b[0] = int32(int16(c.dc)) * quant[0]
 	last := r.coefficients(s.ac[i], quant, b)
-	idct(b, last, c.plane[8*(y*8*c.blocksW+x):], 8*c.blocksW)
+	c.transform(b, last, x, y)
+}
+
+// transform makes the samples of block (x, y); last is the place (zigzag) of the last coefficient that may not be 0.
+func (c *jpegComponent) transform(b *[64]int32, last, x, y int) {
+	stride := c.nx * c.blocksW
+	dst := c.plane[c.ny*y*stride+c.nx*x:]
+	if c.nx == 8 && c.ny == 8 {
+		idct(b, last, dst, stride)
+	} else {
+		scaledIDCT(b, c.nx, c.ny, dst, stride)
+	}
 }
 
 func (s *scanParams) progressiveDC(c *jpegComponent, table *huffman, b []int16) {
@@ -511,7 +550,7 @@ func (j *jpegReader) transformAll() {
 					last = k
 				}
 			}
-			idct(&block, last, c.plane[8*(at/c.blocksW*8*c.blocksW+at%c.blocksW):], 8*c.blocksW)
+			c.transform(&block, last, at%c.blocksW, at/c.blocksW)
 		}
 		c.coeffs = nil
 	}
@@ -538,35 +577,22 @@ func (j *jpegReader) compose() *Picture {
 		ycc = j.adobe && j.transform != 0
 	}
 	ycc = ycc && !j.keepColours
-	p := newPicture(mode, j.w, j.h)
-	// Rows are independent of each other: large pictures are shared out.
-	workers := min(runtime.GOMAXPROCS(0), 1+j.w*j.h>>20)
-	panics := make(chan any, workers)
-	for i := range workers {
-		go func() {
-			defer func() { panics <- recover() }()
-			j.rows(p, ycc, j.h*i/workers, j.h*(i+1)/workers)
-		}()
-	}
-	for range workers {
-		if r := <-panics; r != nil {
-			panic(r) // where Decode catches it
-		}
-	}
+	p := newPicture(mode, j.outW, j.outH)
+	inParallel(j.outH, 1+j.outW*j.outH>>20, func(from, to int) { j.rows(p, ycc, from, to) })
 	return p
 }
 
 // rows makes rows from..to of the picture.
 func (j *jpegReader) rows(p *Picture, ycc bool, from, to int) {
-	n := len(j.comps)
-	bufs := make([]byte, n*j.w)
-	sums := make([]int32, j.w)
+	n, w := len(j.comps), j.outW
+	bufs := make([]byte, n*w)
+	sums := make([]int32, w)
 	rows := make([][]byte, n)
 	for y := from; y < to; y++ {
 		for i := range j.comps {
-			rows[i] = j.comps[i].upsampled(y, bufs[i*j.w:(i+1)*j.w], sums)
+			rows[i] = j.comps[i].upsampled(y, bufs[i*w:(i+1)*w], sums)
 		}
-		dst := p.Pix[y*j.w*n : (y+1)*j.w*n]
+		dst := p.Pix[y*w*n : (y+1)*w*n]
 		if n == 1 {
 			copy(dst, rows[0])
 			continue
@@ -577,7 +603,7 @@ func (j *jpegReader) rows(p *Picture, ycc bool, from, to int) {
 			first = 3
 		}
 		for i := first; i < n; i++ {
-			for x, v := range rows[i][:j.w] {
+			for x, v := range rows[i][:w] {
 				dst[x*n+i] = v
 			}
 		}

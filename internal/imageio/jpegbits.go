@@ -27,6 +27,9 @@ const padding = 16
 // interval takes the data from pos on up to the next marker.
 func (r *bitReader) interval(pos int) {
 	buf, data := r.buf[:0], r.data
+	if cap(buf) == 0 {
+		buf = make([]byte, 0, len(data)-pos+padding)
+	}
 	r.eof = false
 	for {
 		n := bytes.IndexByte(data[pos:], 0xff)
@@ -203,38 +206,79 @@ func (r *bitReader) difference(h *huffman) int {
 
 // coefficients reads the AC coefficients of a block into b, [8, 8], dequantised. It returns the place (zigzag) of the last.
 func (r *bitReader) coefficients(h *huffman, quant *[64]int32, b *[64]int32) (last int) {
+	acc, n := r.acc, r.n // in registers
 	for k := 1; k < 64; k++ {
-		if r.n < 32 {
+		if n < 32 {
+			r.acc, r.n = acc, n
 			r.fill()
+			acc, n = r.acc, r.n
 		}
 		var value int32
-		if e := h.whole[r.acc>>(64-valueBits)]; e != 0 {
-			r.acc <<= e & 63
-			r.n -= uint(e & 63)
+		if e := h.whole[acc>>(64-valueBits)]; e != 0 {
+			acc <<= e & 63
+			n -= uint(e & 63)
 			value = int32(e) >> 16
-			k += int(e >> 8 & 15)
+			run := int(e >> 8 & 15)
+			k += run
 			if value == 0 {
-				if e>>8&15 == 15 {
+				if run == 15 {
 					continue // 16 zeros
 				}
 				break // end of block
 			}
 		} else {
+			r.acc, r.n = acc, n
 			symbol := r.symbol(h)
+			size := symbol & 15
+			if size > 0 {
+				value = int32(r.extended(size))
+			}
+			acc, n = r.acc, r.n
 			k += symbol >> 4
-			if symbol&15 == 0 {
+			if size == 0 {
 				if symbol == 0xf0 {
 					continue
 				}
 				break
 			}
-			value = int32(r.extended(symbol & 15))
 		}
 		k = min(k, 63)
-		b[zigzag[k]] = value * quant[k&63]
+		b[zigzag[k]&63] = value * quant[k&63]
 		last = k
 	}
+	r.acc, r.n = acc, n
 	return last
+}
+
+// skipCoefficients reads over the AC coefficients of a block.
+func (r *bitReader) skipCoefficients(h *huffman) {
+	acc, n := r.acc, r.n
+	for k := 1; k < 64; k++ {
+		if n < 32 {
+			r.acc, r.n = acc, n
+			r.fill()
+			acc, n = r.acc, r.n
+		}
+		if e := h.whole[acc>>(64-valueBits)]; e != 0 {
+			acc <<= e & 63
+			n -= uint(e & 63)
+			run := int(e >> 8 & 15)
+			k += run
+			if e>>16 == 0 && run != 15 {
+				break
+			}
+			continue
+		}
+		r.acc, r.n = acc, n
+		symbol := r.symbol(h)
+		size := symbol & 15
+		acc, n = r.acc<<size, r.n-uint(size)
+		k += symbol >> 4
+		if size == 0 && symbol != 0xf0 {
+			break
+		}
+	}
+	r.acc, r.n = acc, n
 }
 
 // huffmanTables reads a DHT segment.
