@@ -60,6 +60,16 @@ func (p *Processor) Pixels(images ...*Image) (*Pixels, error) {
 	return joinPixels(all), nil
 }
 
+// FastSide returns what ImageOptions.ShortSide may be for the model: JPEG files decoded with it are resized to nearly the same pixel
+// values. It is 0, which means the whole picture, for models that see pictures at their own size.
+func (p *Processor) FastSide() (int, error) {
+	spec, err := p.pixelSpec()
+	if err != nil {
+		return 0, err
+	}
+	return spec.FastSide(), nil
+}
+
 // resampler resizes pictures in the engine, and in Go once the model is closed.
 func (m *Model) resampler() preprocess.Resampler {
 	native := m.engine.Resampler()

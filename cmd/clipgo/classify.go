@@ -37,6 +37,7 @@ Exit status: 0 all pictures done, 1 some of them failed, 2 nothing done.`,
 			&cli.BoolFlag{Name: "logits", Usage: "also print the logits, scale and bias included"},
 			&cli.BoolFlag{Name: "json", Usage: "print a list of scores and labels; for several pictures\n\ta list of such lists, with null for one that failed"},
 			&cli.BoolFlag{Name: "jsonl", Usage: "print a line with a JSON object for each picture, as it is done"},
+			fastDecodeFlag(),
 			&cli.BoolFlag{Name: "csv", Usage: "print comma-separated values: image, label, score"},
 		)...), resourceFlags()...),
 		Action: func(c *cli.Context) error { return classify(c, s) },
@@ -90,7 +91,7 @@ func classify(c *cli.Context, s streams) error {
 		return err
 	}
 	announceDemo(c, s)
-	return forEach(c, s, m.EncodeEach, pictures, printer, func(i int, embedding []float32) error {
+	return forEach(c, s, m, m.EncodeEach, pictures, printer, func(i int, embedding []float32) error {
 		predictions, err := classifier.Score(embedding)
 		if err != nil {
 			return err
@@ -113,9 +114,13 @@ type encodeEach func(ctx context.Context, n int, load func(ctx context.Context, 
 	emit func(i int, embedding []float32, err error) error) error
 
 // forEach embeds pictures, reports those that fail, and draws progress. done gets each embedding.
-func forEach(c *cli.Context, s streams, each encodeEach, pictures []picture, printer resultPrinter,
+func forEach(c *cli.Context, s streams, m *clipgo.Model, each encodeEach, pictures []picture, printer resultPrinter,
 	done func(i int, embedding []float32) error) error {
-	load, err := loader(c.Context, s, pictures)
+	options, err := imageOptions(c, m)
+	if err != nil {
+		return err
+	}
+	load, err := loader(c.Context, s, pictures, options)
 	if err != nil {
 		return err
 	}

@@ -121,7 +121,7 @@ func (x *comparing) run(ctx context.Context, s streams) (*comparison, error) {
 	}
 	defer b.Close()
 	pictures, _ := expand(x.images)
-	if x.load, err = loader(ctx, s, pictures); err != nil {
+	if x.load, err = loader(ctx, s, pictures, clipgo.ImageOptions{}); err != nil {
 		return nil, err
 	}
 	bar := newProgress(s.err, "compare")

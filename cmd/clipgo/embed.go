@@ -24,6 +24,7 @@ Examples:
 			&cli.StringSliceFlag{Name: "image", Aliases: []string{"i"}, Usage: "a `PICTURE`: file, folder, address, data: URI or -; may be repeated"},
 			&cli.StringSliceFlag{Name: "text", Usage: "a `TEXT`, taken as it is; may be repeated"},
 			&cli.BoolFlag{Name: "raw", Usage: "as the tower gives them, not divided by their length"},
+			fastDecodeFlag(),
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 		), resourceFlags()...),
 		Action: func(c *cli.Context) error { return embed(c, s) },
@@ -72,7 +73,7 @@ func embed(c *cli.Context, s streams) error {
 		if c.Bool("raw") {
 			each = m.EncodeEachRaw
 		}
-		err := forEach(c, s, each, pictures, p, func(i int, e []float32) error { return p.item("image", pictures[i].name, e) })
+		err := forEach(c, s, m, each, pictures, p, func(i int, e []float32) error { return p.item("image", pictures[i].name, e) })
 		if errors.Is(err, errReported) && len(texts) > 0 {
 			err = errPartial
 		}

@@ -80,7 +80,7 @@ func imatrix(c *cli.Context, s streams) error {
 
 // observeAll runs pictures and texts through the model; pictures that can't be read are reported and counted.
 func observeAll(ctx context.Context, s streams, m *clipgo.Model, im *quantize.Imatrix, pictures []picture, texts []string) (failed int, err error) {
-	load, err := loader(ctx, s, pictures)
+	load, err := loader(ctx, s, pictures, clipgo.ImageOptions{})
 	if err != nil {
 		return 0, err
 	}

@@ -20,6 +20,7 @@ func preprocessCommand(s streams) *cli.Command {
   clipgo preprocess cat.jpg -o pixels.npy`,
 		Flags: modelFlags(
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` to write, in NumPy's format: float32 [1, 3, height, width]"},
+			fastDecodeFlag(),
 		),
 		Action: func(c *cli.Context) error { return preprocess(c, s) },
 	})
@@ -33,7 +34,16 @@ func preprocess(c *cli.Context, s streams) error {
 	if out == "" {
 		return errors.New("preprocess: no output: give -o FILE.npy")
 	}
-	load, err := loader(c.Context, s, []picture{{name: c.Args().First()}})
+	m, err := openModel(c, s)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	options, err := imageOptions(c, m)
+	if err != nil {
+		return err
+	}
+	load, err := loader(c.Context, s, []picture{{name: c.Args().First()}}, options)
 	if err != nil {
 		return err
 	}
@@ -41,11 +51,6 @@ func preprocess(c *cli.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	m, err := openModel(c, s)
-	if err != nil {
-		return err
-	}
-	defer m.Close()
 	announceDemo(c, s)
 	pixels, err := m.Processor().Pixels(image)
 	if err != nil {

@@ -111,6 +111,16 @@ func (s Spec) targetSize(h, w int) (th, tw int) {
 	return h, w
 }
 
+// FastSide is how many pixels the short side of a picture must keep when it is decoded smaller than it is, 0 if it may not be: one
+// and a half times the side that it is resized to, so that the resize still has something to choose from.
+func (s Spec) FastSide() int {
+	switch s.Resize {
+	case Exact, Cover, Fit, Shortest:
+		return (3*max(s.Height, s.Width) + 1) / 2
+	}
+	return 0 // the number of patches, or the size, is that of the whole picture
+}
+
 // longSide is int(size * long / short) in double precision.
 func longSide(size, long, short int) int {
 	return int(float64(size*long) / float64(short))
