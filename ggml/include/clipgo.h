@@ -30,26 +30,32 @@
  *
  * OPS (b = batch, r = row, c = column; x = src[0]; "opt" = may be -1)
  *
- *   EMBED      dst[b,r] = f[0] * w0[id] + w1[pos] + w2[0].  id = src[0] (int32, width 1); pos = src[1] (int32, opt; r
- * when absent). w1 (positions) and w2 (one row, added to every row) opt. An id outside its table is CLIPGO_ERR_INPUT
- * with the id in detail. IM2COL     dst[b, oy*OW+ox, :] = the patch of x under the kernel, zeros outside. i: 0 layout
- * (0: x is [b, C*H, W], and a patch is ordered c,ky,kx; 1: x is [b, H*W, C], and a patch is ordered ky,kx,c), 1 C, 2 H,
- * 3 W, 4 KH, 5 KW, 6 stride, 7 pad top, 8 pad left, 9 OH, 10 OW. DWCONV     depthwise convolution: x [b, H*W, C], w0
- * [C, KH*KW], w1 bias [1, C] opt; dst[b, oy*OW+ox, c] = act(sum x * w0 + w1). i: 0 act, 1 C, 2 H, 3 W, 4 KH, 5 KW, 6
- * stride, 7 pad top, 8 pad left, 9 OH, 10 OW. CONCAT     dst = rows of w0 [n, width], then rows of x (opt), for each
- * item. ADD        dst = x + src[1], or x + w0 [rows, width] for each item where src[1] is -1. src[1] may have one row,
- * which is then added to every row. w0 may have more rows than x; the first are used. MUL        dst = x * src[1];
- * src[1] may have one row, which then multiplies every row. ACT        dst = act(x). i: 0 act. NORM       i[0] = 0: (x
- * - mean) / sqrt(var + f[0]) * w0 + w1; i[0] = 1: x / sqrt(mean(x*x) + f[0]) * w0. w0, w1 opt. L2NORM     dst = x /
- * max(|x|, f[0]) for each row. LINEAR     t = act(x W^T + bias); t = t * src[2] (opt, shape of dst); t = t * w6[0]
- * (opt, one row: layer scale); dst = t + src[1] (opt, shape of dst: residual). W is i[1] (1..3) tensors w0..w2 stacked
- * by rows (a packed QKV), with biases w3..w5 [1, rows of that tensor] (opt each). i: 0 act, 1 tensors. ATTENTION
- * softmax(f[0] * q k^T + mask) v per head. q = src[0], k = src[1], v = src[2], read from column i[1], i[2], i[3] on,
- * i[0] heads of i[4] columns; q may have other rows than k and v. mask i[5]: 0 none, 1 causal (key <= query). src[3]
- * (int32 [b,1,1], opt): only the first src[3] keys count; no key at all gives zeros. dst [b, rows of q, heads * i[4]].
- *   SELECT     dst is one row of x for each item. i[0]: 0 row i[1]; 1 the last row; 2 row src[1][b] (int32 [b,1,1]),
- * outside is CLIPGO_ERR_INPUT; 3 sum over the first src[1][b] rows (all, when -1) / (count + f[0]). act        0 none,
- * 1 GELU (erf), 2 GELU (tanh), 3 quick GELU x*sigmoid(1.702x), 4 ReLU, 5 SiLU, 6 sigmoid, 7 tanh.
+ *   EMBED      dst[b,r] = f[0] * w0[id] + w1[pos] + w2[0].  id = src[0] (int32, width 1); pos = src[1] (int32, opt; r when
+ *              absent). w1 (positions) and w2 (one row, added to every row) opt. An id outside its table is
+ *              CLIPGO_ERR_INPUT with the id in detail.
+ *   IM2COL     dst[b, oy*OW+ox, :] = the patch of x under the kernel, zeros outside. i: 0 layout (0: x is [b, C*H, W], and
+ *              a patch is ordered c,ky,kx; 1: x is [b, H*W, C], and a patch is ordered ky,kx,c), 1 C, 2 H, 3 W, 4 KH, 5 KW,
+ *              6 stride, 7 pad top, 8 pad left, 9 OH, 10 OW.
+ *   DWCONV     depthwise convolution: x [b, H*W, C], w0 [C, KH*KW], w1 bias [1, C] opt;
+ *              dst[b, oy*OW+ox, c] = act(sum x * w0 + w1). i: 0 act, 1 C, 2 H, 3 W, 4 KH, 5 KW, 6 stride, 7 pad top,
+ *              8 pad left, 9 OH, 10 OW.
+ *   CONCAT     dst = rows of w0 [n, width], then rows of x (opt), for each item.
+ *   ADD        dst = x + src[1], or x + w0 [rows, width] for each item where src[1] is -1. src[1] may have one row, which is
+ *              then added to every row. w0 may have more rows than x; the first are used.
+ *   MUL        dst = x * src[1]; src[1] may have one row, which then multiplies every row.
+ *   ACT        dst = act(x). i: 0 act.
+ *   NORM       i[0] = 0: (x - mean) / sqrt(var + f[0]) * w0 + w1; i[0] = 1: x / sqrt(mean(x*x) + f[0]) * w0. w0, w1 opt.
+ *   L2NORM     dst = x / max(|x|, f[0]) for each row.
+ *   LINEAR     t = act(x W^T + bias); t = t * src[2] (opt, shape of dst); t = t * w6[0] (opt, one row: layer scale);
+ *              dst = t + src[1] (opt, shape of dst: residual). W is i[1] (1..3) tensors w0..w2 stacked by rows (a packed
+ *              QKV), with biases w3..w5 [1, rows of that tensor] (opt each). i: 0 act, 1 tensors.
+ *   ATTENTION  softmax(f[0] * q k^T + mask) v per head. q = src[0], k = src[1], v = src[2], read from column i[1], i[2],
+ *              i[3] on, i[0] heads of i[4] columns; q may have other rows than k and v. mask i[5]: 0 none, 1 causal
+ *              (key <= query). src[3] (int32 [b,1,1], opt): only the first src[3] keys count; no key at all gives zeros.
+ *              dst [b, rows of q, heads * i[4]].
+ *   SELECT     dst is one row of x for each item. i[0]: 0 row i[1]; 1 the last row; 2 row src[1][b] (int32 [b,1,1]), outside
+ *              is CLIPGO_ERR_INPUT; 3 sum over the first src[1][b] rows (all, when -1) / (count + f[0]).
+ *   act        0 none, 1 GELU (erf), 2 GELU (tanh), 3 quick GELU x*sigmoid(1.702x), 4 ReLU, 5 SiLU, 6 sigmoid, 7 tanh.
  *
  * PICTURES
  *
