@@ -26,9 +26,10 @@ func WithCache(dir string) Option { return func(o *options) { o.cache = dir } }
 const (
 	labelBytes = 64 << 20 // of all labels in a folder: 30,000 of 512 dimensions
 	panelBytes = 1 << 30  // of all packed weights
-	// Less is packed sooner than it is worth a file.
-	leastPanels = 8 << 20
 )
+
+// leastPanels is the size of packed weights that are worth a file: fewer are packed in a few milliseconds.
+var leastPanels = 8 << 20
 
 // cacheEntry is where something made of a model is kept.
 type cacheEntry struct {

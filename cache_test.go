@@ -188,3 +188,53 @@ func TestLabelCacheDemo(t *testing.T) {
 		require.Len(t, c.entries(t), 1)
 	}
 }
+
+// TestPanelCache keeps the packed weights of both towers, and takes them from there.
+func TestPanelCache(t *testing.T) {
+	defer clipgo.KeepAllPanels()()
+	c := newLabelCache(t)
+	want := c.scores(t, cachedLabels, false)
+	require.Equal(t, want, c.scores(t, cachedLabels, true))
+	entries, err := filepath.Glob(filepath.Join(c.dir, "packed", "*"))
+	require.NoError(t, err)
+	require.Len(t, entries, 2, "an image tower and a text tower")
+	require.NoError(t, os.RemoveAll(filepath.Join(c.dir, "labels")))
+	require.Equal(t, want, c.scores(t, cachedLabels, true))
+
+	folder := diskcache.Cache{Dir: filepath.Dir(entries[0]), MaxBytes: 1 << 30}
+	keys, panels := make([]diskcache.Key, len(entries)), make([][]byte, len(entries))
+	for i, entry := range entries {
+		_, err := hex.Decode(keys[i][:], []byte(filepath.Base(entry)))
+		require.NoError(t, err)
+		var found bool
+		panels[i], found = folder.Read(keys[i])
+		require.True(t, found)
+	}
+	scores := func() []clipgo.Prediction {
+		require.NoError(t, os.RemoveAll(filepath.Join(c.dir, "labels")))
+		return c.scores(t, cachedLabels, true)
+	}
+	for i := range entries {
+		// Panels of another size are refused, and packed again.
+		require.NoError(t, folder.Write(keys[i], panels[i][64:]))
+		require.Equal(t, want, scores())
+		got, found := folder.Read(keys[i])
+		require.True(t, found)
+		require.Equal(t, panels[i], got)
+
+		// A damaged file too.
+		b, err := os.ReadFile(entries[i])
+		require.NoError(t, err)
+		b[len(b)/2] ^= 1
+		require.NoError(t, os.WriteFile(entries[i], b, 0o600))
+		require.Equal(t, want, scores())
+		got, found = folder.Read(keys[i])
+		require.True(t, found)
+		require.Equal(t, panels[i], got)
+
+		// What is whole is believed: so it is what was used.
+		require.NoError(t, folder.Write(keys[i], make([]byte, len(panels[i]))))
+		require.NotEqual(t, want, scores())
+		require.NoError(t, folder.Write(keys[i], panels[i]))
+	}
+}

@@ -1,6 +1,7 @@
 package clipgo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -41,6 +42,25 @@ func (e *MemoryError) Error() string {
 
 // transient is what comes and goes beside weights and arena: pages of the file while they are packed, Go's heap.
 const transient = 8 << 20
+
+// pixelBytes is what a picture takes at most for each pixel while it is decoded and prepared: planes and RGB, 3 bytes each, and
+// as much again of the picture before it, until Go collects it.
+const pixelBytes = 16
+
+// MaxPixels returns how many pixels a picture may have so that decoding it (ImageOptions.MaxPixels) beside the image tower,
+// which it prepares, stays within WithMaxMemory's limit; 0: there is none. It holds for one picture at a time, as
+// EncodeEach loads them under a limit.
+func (m *Model) MaxPixels(ctx context.Context) (int, error) {
+	limit := m.options.maxMemory
+	if limit == 0 {
+		return 0, nil
+	}
+	if err := m.prepareImages(ctx); err != nil {
+		return 0, err
+	}
+	// The tower was let in with this much to spare.
+	return int(max(transient, limit-sysmem.Resident()-transient) / pixelBytes), nil
+}
 
 // room grants or refuses memory for what.
 func (m *Model) room(what string, need engine.Need) error {

@@ -27,6 +27,7 @@ type Model struct {
 	engine  *engine.Engine
 
 	image, text   tower
+	ask           func(what string, need engine.Need) error // for memory; room
 	tokenizerOnce lazy[*tokenizer.Tokenizer]
 	pixelsOnce    lazy[preprocess.Spec]
 	positionTable lazy[[]float32] // NaFlex: [side*side, width]
@@ -136,6 +137,7 @@ func open(f *gguf.File, opts []Option) (*Model, error) {
 		opt(&o)
 	}
 	m := &Model{file: f, options: o}
+	m.ask = m.room
 	var err error
 	if m.arch, err = arch.ReadKeys(f); err != nil {
 		f.Close()

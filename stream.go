@@ -2,6 +2,7 @@ package clipgo
 
 import (
 	"context"
+	"sync"
 
 	"github.com/clipgo/clipgo/internal/ordered"
 )
@@ -51,6 +52,10 @@ func (m *Model) EncodeEachRaw(ctx context.Context, n int, load func(ctx context.
 		}
 		return nil
 	}
+	// The tower comes while the first pictures are loaded. That it can't is told when it is used.
+	var coming sync.WaitGroup
+	defer coming.Wait()
+	coming.Go(func() { _ = m.prepareImages(ctx) })
 	processor := m.Processor()
 	produce := func(ctx context.Context, _, i int) (prepared, error) {
 		image, err := load(ctx, i)
@@ -65,7 +70,11 @@ func (m *Model) EncodeEachRaw(ctx context.Context, n int, load func(ctx context.
 		}
 		return prepared{err: err}, nil
 	}
-	return ordered.Map(ctx, n, 0, produce, func(i int, p prepared) error {
+	workers := 0 // one for each core
+	if m.options.maxMemory > 0 {
+		workers = 1
+	}
+	return ordered.Map(ctx, n, workers, produce, func(i int, p prepared) error {
 		waiting = append(waiting, p)
 		if len(waiting) < imageBatch && i+1 < n {
 			return nil

@@ -99,6 +99,16 @@ func (m *Model) useImages(f func(*engine.Runner) error) error {
 	return m.image.use(func() (*engine.Runner, error) { return m.prepare(ImageTower, m.arch.ImageProgram, 1) }, f)
 }
 
+// prepareImages makes the image tower ready for its first use.
+func (m *Model) prepareImages(ctx context.Context) error {
+	return m.busy(ctx, func() error {
+		if m.arch.Vision == nil {
+			return fmt.Errorf("%s: the model has no image tower", m.file.Name())
+		}
+		return m.useImages(func(*engine.Runner) error { return nil })
+	})
+}
+
 // useTexts calls f with the text tower.
 func (m *Model) useTexts(f func(*engine.Runner) error) error {
 	return m.text.use(func() (*engine.Runner, error) {
@@ -113,7 +123,7 @@ func (m *Model) prepare(t Tower, compile func(*gguf.File) (*program.Program, err
 		return nil, err
 	}
 	return m.engine.Prepare(m.file, p, engine.PrepareOptions{
-		Room:   func(n engine.Need) error { return m.room("the "+t.String(), n) },
+		Room:   func(n engine.Need) error { return m.ask("the "+t.String(), n) },
 		Rows:   rows,
 		Panels: m.panels(p),
 	})

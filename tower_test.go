@@ -57,3 +57,33 @@ func TestReleaseErrors(t *testing.T) {
 	require.NoError(t, m.Close())
 	require.ErrorIs(t, m.Release(clipgo.ImageTower), clipgo.ErrClosed)
 }
+
+// TestMemoryGivenBack looks at what the engine holds for each tower.
+func TestMemoryGivenBack(t *testing.T) {
+	m := openDemo(t)
+	held := func(tower clipgo.Tower) int64 {
+		n, err := m.Memory(tower)
+		require.NoError(t, err)
+		return n
+	}
+	require.Zero(t, held(clipgo.TextTower))
+	labels := []string{"owl", "car"}
+	c, err := m.NewClassifier(t.Context(), labels)
+	require.NoError(t, err)
+	require.Positive(t, held(clipgo.TextTower))
+	require.Zero(t, held(clipgo.ImageTower))
+	require.NoError(t, m.Release(clipgo.TextTower))
+	require.Zero(t, held(clipgo.TextTower))
+	want, err := c.Classify(t.Context(), picture(t, "owl.png"))
+	require.NoError(t, err)
+	require.Zero(t, held(clipgo.TextTower), "labels are encoded once")
+	require.Greater(t, held(clipgo.ImageTower), int64(1<<20), "the demo model's weights")
+	require.NoError(t, m.Release(clipgo.ImageTower))
+	require.Zero(t, held(clipgo.ImageTower))
+	got, err := m.Classify(t.Context(), picture(t, "owl.png"), labels)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+
+	_, err = m.Memory(clipgo.Tower(7))
+	require.ErrorContains(t, err, "tower 7")
+}

@@ -120,6 +120,9 @@ func forEach(c *cli.Context, s streams, m *clipgo.Model, each encodeEach, pictur
 	if err != nil {
 		return err
 	}
+	if options.MaxPixels, err = m.MaxPixels(c.Context); err != nil {
+		return err
+	}
 	load, err := loader(c.Context, s, pictures, options)
 	if err != nil {
 		return err

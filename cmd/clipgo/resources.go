@@ -12,7 +12,7 @@ import (
 // resourceFlags bound what a command takes of memory and disk; resourceOptions reads them.
 func resourceFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "max-memory", Usage: "refuse what would take the process over `SIZE` of memory, such as 200M"},
+		&cli.StringFlag{Name: "max-memory", Usage: "refuse a model, or a picture, that would take the process over `SIZE` of memory,\n\tsuch as 200M"},
 		&cli.BoolFlag{Name: "no-cache", Usage: "neither use nor write what is kept between runs, in $CLIPGO_CACHE\n\t(default: clipgo in your cache folder; off for none)"},
 	}
 }
