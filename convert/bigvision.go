@@ -71,18 +71,18 @@ func (s *source) readBigVision(path string) error {
 	s.model.Family = modelType
 	s.model.Name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 	if !s.options.VisionOnly {
-		if err := s.readBigVisionTokenizer(); err != nil {
+		if err := s.readSigLIPTokenizer(); err != nil {
 			return err
 		}
 	}
 	return s.readBigVisionPixels()
 }
 
-// bigVisionTokenizers are names that the SentencePiece models of SigLIP and SigLIP 2 go by.
-var bigVisionTokenizers = []string{"spiece.model", "sentencepiece.model", "tokenizer.model", "gemma_tokenizer.model"}
+// siglipModels are names that the SentencePiece models of SigLIP and SigLIP 2 go by.
+var siglipModels = []string{"spiece.model", "sentencepiece.model", "tokenizer.model", "gemma_tokenizer.model"}
 
-func (s *source) readBigVisionTokenizer() error {
-	spec, err := s.bigVisionTokenizer()
+func (s *source) readSigLIPTokenizer() error {
+	spec, err := s.siglipTokenizer()
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (s *source) readBigVisionTokenizer() error {
 	return nil
 }
 
-func (s *source) bigVisionTokenizer() (tokenizer.Spec, error) {
+func (s *source) siglipTokenizer() (tokenizer.Spec, error) {
 	folder, name := s.tokenizerFolder()
 	if name == "" && (hasFile(folder, "tokenizer_config.json") || hasFile(folder, "tokenizer.json")) {
 		spec, err := tokenizer.FromHFAs(os.DirFS(folder), s.model.Family)
@@ -105,7 +105,7 @@ func (s *source) bigVisionTokenizer() (tokenizer.Spec, error) {
 		}
 		return spec, err
 	}
-	for _, known := range bigVisionTokenizers {
+	for _, known := range siglipModels {
 		if name == "" && hasFile(folder, known) {
 			name = known
 		}
@@ -113,7 +113,7 @@ func (s *source) bigVisionTokenizer() (tokenizer.Spec, error) {
 	if name == "" {
 		return tokenizer.Spec{}, fmt.Errorf("%s: there is no tokenizer, which an .npz file doesn't bring; put %s beside it or name one (--tokenizer): "+
 			"SigLIP's is spiece.model of google/siglip-base-patch16-224, SigLIP 2's the tokenizer of google/siglip2-base-patch16-224", folder,
-			strings.Join(bigVisionTokenizers, " or "))
+			strings.Join(siglipModels, " or "))
 	}
 	spec, err := tokenizer.FromSentencePiece(os.DirFS(folder), name)
 	if err != nil {

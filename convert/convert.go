@@ -34,6 +34,8 @@ type Report struct {
 	Bytes   int64             // of the tensors' data
 	// Fallbacks are the tensors that kept a wider type because their rows are no whole number of blocks.
 	Fallbacks []string
+	// Assumed are sentences on what the checkpoint doesn't say.
+	Assumed []string
 }
 
 // Convert reads the checkpoint at path, a folder as Hugging Face's save_pretrained writes it, and writes a GGUF file to
@@ -77,7 +79,7 @@ func Convert(ctx context.Context, path, out string, o Options) (*Report, error) 
 	if err := writeKeys(w, src, policy); err != nil {
 		return nil, err
 	}
-	report := &Report{Name: src.model.Name, Family: src.model.Family, Types: map[gguf.Type]int{}}
+	report := &Report{Name: src.model.Name, Family: src.model.Family, Types: map[gguf.Type]int{}, Assumed: src.assumed}
 	for _, t := range plan {
 		if err := w.AddTensor(t.Name, t.typ, t.Dims); err != nil {
 			return nil, err
@@ -144,7 +146,7 @@ func DefaultOutput(path, typeName string) string {
 		abs = path
 	}
 	name := filepath.Base(abs)
-	if weightsFormat(name) != nil {
+	if weightsFormat(name) != nil || isGGUF(name) {
 		name = strings.TrimSuffix(name, filepath.Ext(name))
 	}
 	return name + "-" + strings.ToUpper(typeName) + ".gguf"

@@ -28,7 +28,10 @@ type source struct {
 	tensors    *checkpoint.Set
 	known      map[string]bool // tensors of towers that are left out, and those that became hyper-parameters
 	options    Options
+	assumed    []string // see Report.Assumed
 }
+
+func (s *source) assume(what string) { s.assumed = append(s.assumed, what) }
 
 // Close closes the weights, if they are open.
 func (s *source) Close() error {
@@ -65,17 +68,23 @@ func openSource(path string, o Options) (*source, error) {
 		}
 	}
 	s := &source{path: path, options: o}
-	weights := ""
+	weights, half := "", ""
 	if !info.IsDir() {
 		s.path = filepath.Dir(path)
-		if weightsFormat(path) != nil {
+		if isGGUF(path) {
+			half = path
+		} else if weightsFormat(path) != nil {
 			weights = path
 		}
+	} else if !s.has("config.json", openCLIPConfig) {
+		half = s.firstHalf()
 	}
 	read, names := s.readTransformers, transformersWeights
 	switch {
 	case isNPZ(weights):
 		read = func() error { return s.readBigVision(weights) }
+	case half != "":
+		read = func() error { return s.readCrispEmbed(half) }
 	case preferOpenCLIP(s.has):
 		read, names = s.readOpenCLIP, openCLIPWeights
 	case weights != "" && !s.has("config.json"):
@@ -183,8 +192,13 @@ func (s *source) readTransformers() error {
 	if s.options.VisionOnly {
 		return nil
 	}
+	return s.readHFTokenizer()
+}
+
+// readHFTokenizer reads the tokeniser as transformers does for a model of this type.
+func (s *source) readHFTokenizer() error {
 	folder, _ := s.tokenizerFolder()
-	spec, err := tokenizer.FromHFAs(os.DirFS(folder), modelType)
+	spec, err := tokenizer.FromHFAs(os.DirFS(folder), s.model.Family)
 	if err != nil {
 		return fmt.Errorf("%s: reading the tokenizer: %w", folder, err)
 	}
@@ -220,6 +234,9 @@ func (s *source) readPixelsConfig() ([]byte, error) {
 // matchPixels checks that pictures are prepared to the size that the image tower takes.
 func (s *source) matchPixels() error {
 	v := s.model.Vision
+	if v == nil {
+		return nil
+	}
 	if v.NaFlex {
 		if !s.pixels.NaFlex() {
 			return fmt.Errorf("%s: makes pictures of one size, but the image tower takes patches", s.file(s.pixelsName))

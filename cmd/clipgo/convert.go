@@ -97,6 +97,9 @@ func runConvert(ctx context.Context, s streams, source, out string, o convert.Op
 	if err != nil {
 		return err
 	}
+	for _, assumed := range report.Assumed {
+		s.warn("%s", assumed)
+	}
 	if n := len(report.Fallbacks); n > 0 {
 		s.warn("%d of %d tensors have rows that the blocks of %s don't divide, and are kept wider: %s", n, report.Tensors,
 			strings.ToUpper(o.Type), shorten(report.Fallbacks, 4))

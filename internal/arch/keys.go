@@ -15,7 +15,8 @@ const (
 	textKey      = "clip.text."
 	queriesKey   = "clip.queries."
 
-	defaultLogitScale = 4.6051702 // ln 100
+	// DefaultLogitScale is assumed where a file has none: ln 100, where the training of CLIPs stops.
+	DefaultLogitScale = 4.6051702
 )
 
 // visitor reads or writes fields. A field that is not required and whose key is missing keeps the value it has.
@@ -248,6 +249,10 @@ func ReadKeys(f *gguf.File) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if arch == "vit" || arch == "clip_text" {
+		return nil, fmt.Errorf("%s: general.architecture is %q: this is half of a model of CrispEmbed's; make one file of both with `clipgo convert`",
+			f.Name(), arch)
+	}
 	if arch != architecture {
 		return nil, fmt.Errorf("%s: general.architecture is %q, expected %q: this is not a CLIP; make one with `clipgo convert`",
 			f.Name(), arch, architecture)
@@ -267,7 +272,7 @@ func ReadKeys(f *gguf.File) (*Model, error) {
 		act = program.ActGELU
 	}
 	r := &reader{f: f}
-	m := &Model{Family: "clip", LogitScale: defaultLogitScale, Score: Softmax, Template: DefaultTemplate}
+	m := &Model{Family: "clip", LogitScale: DefaultLogitScale, Score: Softmax, Template: DefaultTemplate}
 	m.visit(r)
 	has := func(key string) bool {
 		if r.err != nil {

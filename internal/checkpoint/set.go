@@ -85,3 +85,6 @@ func (s *Set) Split(name string, limit int, part func(i int) string) error {
 	}
 	return nil
 }
+
+// Own makes Close close a file too.
+func (s *Set) Own(f io.Closer) { s.files = append(s.files, f) }

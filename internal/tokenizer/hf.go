@@ -57,17 +57,58 @@ func HFFiles(names []string) (files []string) {
 // FromSentencePiece reads the tokeniser of a SigLIP that has no more of it than a SentencePiece model: SiglipTokenizer for a
 // unigram model, for another (Gemma's) Siglip2Tokenizer. Both end texts in </s>, <eos>, pad them, and give no mask.
 func FromSentencePiece(dir fs.FS, name string) (Spec, error) {
-	h := &hfFiles{dir: dir, spmName: name}
-	m, err := h.spm()
+	h := &hfFiles{dir: dir}
+	m, err := h.spm(name)
 	if err != nil {
 		return Spec{}, err
 	}
+	return m.siglip()
+}
+
+// FromPieces reads the tokeniser of a SigLIP of which only the pieces of a SentencePiece model and their scores are left.
+func FromPieces(pieces []string, scores []float64) (Spec, error) {
+	m := &spmModel{pieces: pieces, scores: scores, algorithm: spmUnigram, bos: None, pad: None, dummyPrefix: true, extraSpaces: true, escapeSpaces: true}
+	if len(scores) != len(pieces) {
+		return Spec{}, fmt.Errorf("tokenizer: %d scores for %d tokens", len(scores), len(pieces))
+	}
+	ranks := true // scores of 0, -1, -2, ... stand for none
+	for id, piece := range pieces {
+		kind := Normal
+		switch piece {
+		case "":
+			kind = Unused
+		case "<unk>":
+			kind, m.unk = Unknown, int32(id)
+		case "</s>":
+			kind, m.eos = Control, int32(id)
+		case "<s>", "<pad>":
+			kind = Control
+		}
+		m.types = append(m.types, kind)
+		ranks = ranks && (kind != Normal || scores[id] == -float64(id))
+	}
+	if ranks {
+		return Spec{}, fmt.Errorf("tokenizer: the scores count downwards from 0, so that those of the SentencePiece model are lost; name the original (--tokenizer)")
+	}
+	return m.siglip()
+}
+
+// siglip makes the tokeniser of a SigLIP of a model.
+func (m *spmModel) siglip() (Spec, error) {
+	yes := true
+	h := &hfFiles{given: m, config: hfConfig{
+		Added: map[string]*hfToken{}, AddEOS: &yes, InputNames: []string{"input_ids"}, PaddingSide: "right", special: map[string]*hfToken{}}}
 	h.model.ModelType = "siglip"
 	if m.algorithm != spmUnigram {
 		h.model.ModelType = "siglip2"
 	}
-	yes := true
-	h.config = hfConfig{Added: map[string]*hfToken{}, AddEOS: &yes, InputNames: []string{"input_ids"}, PaddingSide: "right", special: map[string]*hfToken{}}
+	return h.spec()
+}
+
+// FromMerges reads CLIPTokenizer with a vocabulary and merges of its own.
+func FromMerges(tokens, merges []string) (Spec, error) {
+	h := &hfFiles{file: &hfTokenizer{Model: hfModel{Vocab: hfVocab{tokens: tokens}, Merges: merges}}, config: hfConfig{Added: map[string]*hfToken{}, special: map[string]*hfToken{}}}
+	h.model.ModelType = "clip"
 	return h.spec()
 }
 
@@ -96,9 +137,9 @@ type hfFiles struct {
 		ModelType      string `json:"model_type"`
 		TokenizerClass string `json:"tokenizer_class"`
 	}
-	config  hfConfig
-	file    *hfTokenizer // tokenizer.json, if there is one
-	spmName string       // the SentencePiece model, if not by one of its usual names
+	config hfConfig
+	file   *hfTokenizer // tokenizer.json, if there is one
+	given  *spmModel    // instead of a file
 }
 
 // hfConfig is tokenizer_config.json, with special_tokens_map.json and added_tokens.json merged in.

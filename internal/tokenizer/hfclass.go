@@ -404,8 +404,8 @@ func (h *hfFiles) bpeVocab(s *Spec) error {
 
 // spm reads the first of some SentencePiece models that exists.
 func (h *hfFiles) spm(names ...string) (*spmModel, error) {
-	if h.spmName != "" {
-		names = []string{h.spmName}
+	if h.given != nil {
+		return h.given, nil
 	}
 	for _, name := range names {
 		data, err := h.read(name, maxVocabFile)

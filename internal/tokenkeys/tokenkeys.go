@@ -174,3 +174,40 @@ func readForeign(tokens []string) (tokenizer.Spec, error) {
 	}
 	return s, nil
 }
+
+// ReadCrispEmbed returns the tokeniser in the text half of a CrispEmbed model: CLIP's class with the file's own merges, or
+// SigLIP's with the pieces and scores of a SentencePiece model.
+func ReadCrispEmbed(f *gguf.File) (tokenizer.Spec, error) {
+	s, err := readCrispEmbed(f)
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	return s, nil
+}
+
+func readCrispEmbed(f *gguf.File) (tokenizer.Spec, error) {
+	tokens, err := f.Strings(keyTokens)
+	if err != nil {
+		return tokenizer.Spec{}, err
+	}
+	const sentencePiece = 2
+	kind, err := f.IntOr("tokenizer.ggml.type", 1)
+	if err != nil {
+		return tokenizer.Spec{}, err
+	}
+	if kind == sentencePiece {
+		scores, err := readScores(f)
+		if err != nil {
+			return tokenizer.Spec{}, err
+		}
+		return tokenizer.FromPieces(tokens, scores)
+	}
+	merges, err := f.StringsOr(keyMerges, nil)
+	if err != nil {
+		return tokenizer.Spec{}, err
+	}
+	if len(merges) == 0 {
+		return readForeign(tokens)
+	}
+	return tokenizer.FromMerges(tokens, merges)
+}
