@@ -6,10 +6,11 @@ import "fmt"
 // temperature (modeling_align.py of 5.23).
 
 var alignFamily = &Family{
-	Type:   "align",
-	Read:   readALIGN,
-	Tables: alignTables,
-	Scalar: map[string]func(*Model, float32){"temperature": setTemperature},
+	Type:     "align",
+	Examples: "kakaobrain/align-base",
+	Read:     readALIGN,
+	Tables:   alignTables,
+	Scalar:   map[string]func(*Model, float32){"temperature": setTemperature},
 	Ignore: []Ignore{
 		{"text_model.embeddings.position_ids", "a buffer of 0, 1, 2, ..."},
 		{"text_model.embeddings.token_type_ids", "a buffer of zeros"},

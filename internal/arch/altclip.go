@@ -6,10 +6,11 @@ import "strings"
 // (modeling_altclip.py of 5.23).
 
 var altCLIPFamily = &Family{
-	Type:   "altclip",
-	Read:   readAltCLIP,
-	Tables: altCLIPTables,
-	Scalar: clipFamily.Scalar,
+	Type:     "altclip",
+	Examples: "BAAI/AltCLIP",
+	Read:     readAltCLIP,
+	Tables:   altCLIPTables,
+	Scalar:   clipFamily.Scalar,
 	Ignore: append([]Ignore{
 		{"text_model.roberta.embeddings.position_ids", "a buffer of 0, 1, 2, ..."},
 		{"text_model.roberta.embeddings.token_type_ids", "a buffer of zeros"},

@@ -11,10 +11,11 @@ import (
 // cosines, without a scale (modeling_blip.py of 5.23).
 
 var blipFamily = &Family{
-	Type:   "blip",
-	Read:   readBLIP,
-	Tables: blipTables,
-	Scalar: clipFamily.Scalar,
+	Type:     "blip",
+	Examples: "Salesforce/blip-itm-base-coco",
+	Read:     readBLIP,
+	Tables:   blipTables,
+	Scalar:   clipFamily.Scalar,
 	Ignore: append([]Ignore{
 		{"text_model.embeddings.position_ids", "a buffer of 0, 1, 2, ..."},
 		{"text_encoder.embeddings.position_ids", "a buffer of 0, 1, 2, ..."},

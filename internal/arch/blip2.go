@@ -7,9 +7,10 @@ import "github.com/clipgo/clipgo/internal/program"
 // counts, without a scale (modeling_blip_2.py of 5.23).
 
 var blip2Family = &Family{
-	Type:   "blip-2",
-	Read:   readBLIP2,
-	Tables: blip2Tables,
+	Type:     "blip-2",
+	Examples: "Salesforce/blip2-itm-vit-g",
+	Read:     readBLIP2,
+	Tables:   blip2Tables,
 	Ignore: []Ignore{
 		{"embeddings.position_ids", "a buffer of 0, 1, 2, ..."},
 		{"itm_head.weight", "of the matching head, which reads picture and text together"},

@@ -4,10 +4,11 @@ package arch
 // that some checkpoints hold is not used).
 
 var chineseCLIPFamily = &Family{
-	Type:   "chinese_clip",
-	Read:   readChineseCLIP,
-	Tables: chineseCLIPTables,
-	Scalar: clipFamily.Scalar,
+	Type:     "chinese_clip",
+	Examples: "OFA-Sys/chinese-clip-vit-base-patch16",
+	Read:     readChineseCLIP,
+	Tables:   chineseCLIPTables,
+	Scalar:   clipFamily.Scalar,
 	Ignore: append([]Ignore{
 		{"text_model.pooler.dense.weight", "the [CLS] row is projected as it is"},
 		{"text_model.pooler.dense.bias", "the [CLS] row is projected as it is"},

@@ -3,9 +3,10 @@ package arch
 // CLIP as transformers writes it (configuration_clip.py, modeling_clip.py of 5.23).
 
 var clipFamily = &Family{
-	Type:   "clip",
-	Read:   readCLIP,
-	Tables: clipTables,
+	Type:     "clip",
+	Examples: "openai/clip-vit-base-patch32, laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+	Read:     readCLIP,
+	Tables:   clipTables,
 	Scalar: map[string]func(*Model, float32){
 		"logit_scale": func(m *Model, v float32) { m.LogitScale = v },
 	},

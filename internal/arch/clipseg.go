@@ -5,10 +5,11 @@ package arch
 // is done here, when the checkpoint is converted.
 
 var clipSegFamily = &Family{
-	Type:   "clipseg",
-	Read:   readCLIP,
-	Tables: clipTables,
-	Scalar: clipFamily.Scalar,
+	Type:     "clipseg",
+	Examples: "CIDAS/clipseg-rd64-refined",
+	Read:     readCLIP,
+	Tables:   clipTables,
+	Scalar:   clipFamily.Scalar,
 	Ignore: append([]Ignore{
 		{"clip.text_model.embeddings.position_ids", "a buffer of 0, 1, 2, ..."},
 		{"clip.vision_model.embeddings.position_ids", "a buffer of 0, 1, 2, ..."},

@@ -2,6 +2,8 @@ package arch
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -13,6 +15,7 @@ import (
 // Family is how checkpoints of one model_type of transformers are read.
 type Family struct {
 	Type         string                           // model_type
+	Examples     string                           // public checkpoints, for the documentation
 	Read         func(c *Config) (*Model, error)  // hyper-parameters of config.json
 	Tables       func(m *Model) []Table           // the tensors
 	Scalar       map[string]func(*Model, float32) // tensors of one element that become hyper-parameters; all optional
@@ -179,6 +182,11 @@ func matchNumbered(pattern, name string) bool {
 var families = byType(alignFamily, clipFamily, siglipFamily, siglip2Family, metaclip2Family, chineseCLIPFamily, altCLIPFamily, blipFamily,
 	blip2Family, clipSegFamily, tipsv2Family)
 
+// Families returns the families of transformers' types, by type.
+func Families() []*Family {
+	return slices.SortedFunc(maps.Values(families), func(a, b *Family) int { return strings.Compare(a.Type, b.Type) })
+}
+
 func byType(all ...*Family) map[string]*Family {
 	m := map[string]*Family{}
 	for _, f := range all {
@@ -192,8 +200,10 @@ func FamilyOf(modelType string) (*Family, error) {
 	if f, ok := families[modelType]; ok {
 		return f, nil
 	}
-	if reason, ok := refused[modelType]; ok {
-		return nil, fmt.Errorf("model_type %q can't be read: %s", modelType, reason)
+	for _, r := range refusedTypes {
+		if r.Mark == modelType {
+			return nil, fmt.Errorf("model_type %q can't be read: %s", modelType, r.Reason)
+		}
 	}
 	var known []string
 	for name := range families {
@@ -201,11 +211,6 @@ func FamilyOf(modelType string) (*Family, error) {
 	}
 	sort.Strings(known)
 	return nil, fmt.Errorf("model_type is %q, expected one of %s", modelType, strings.Join(known, ", "))
-}
-
-// refused are types that look like ours, and why they are not.
-var refused = map[string]string{
-	"videoprism": "it classifies clips of video frames, and transformers' own image pipeline fails on it",
 }
 
 // part is a tensor with its bias: names in the checkpoint and the GGUF file, and the dimensions of weight and bias.

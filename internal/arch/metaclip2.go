@@ -4,7 +4,8 @@ package arch
 // (modeling_metaclip_2.py of 5.23).
 
 var metaclip2Family = &Family{
-	Type: "metaclip_2", Read: readMetaCLIP2, Tables: clipTables, Scalar: clipFamily.Scalar, Ignore: positionBuffers,
+	Type: "metaclip_2", Examples: "facebook/metaclip-2-worldwide-huge-quickgelu",
+	Read: readMetaCLIP2, Tables: clipTables, Scalar: clipFamily.Scalar, Ignore: positionBuffers,
 }
 
 func readMetaCLIP2(c *Config) (*Model, error) {

@@ -7,9 +7,10 @@ import "github.com/clipgo/clipgo/internal/program"
 
 // OpenCLIP is the family of checkpoints with an open_clip_config.json.
 var OpenCLIP = &Family{
-	Type:   "open_clip",
-	Read:   readOpenCLIP,
-	Tables: openCLIPTables,
+	Type:     "open_clip",
+	Examples: "laion/CLIP-ViT-B-32-laion2B-s34B-b79K, timm/ViT-B-16-SigLIP, laion/CoCa-ViT-B-32-laion2B-s13B-b90k",
+	Read:     readOpenCLIP,
+	Tables:   openCLIPTables,
 	Scalar: map[string]func(*Model, float32){
 		"logit_scale": func(m *Model, v float32) { m.LogitScale = v },
 		"logit_bias":  setSigmoid,
@@ -80,7 +81,7 @@ func refuseCustomBlocks(c *Config) {
 
 func readOpenCLIPVision(c *Config, projection int, quick bool) *Vision {
 	if c.IsList("layers") {
-		c.Fail("layers", "is a list: the image tower is a ModifiedResNet (RN50 and the like), which can't be read yet; convert a ViT")
+		c.Fail("layers", "is a list: the image tower is %s, which can't be read yet; convert a ViT", modifiedResNet)
 		return &Vision{}
 	}
 	refuseCustomBlocks(c)
@@ -149,7 +150,7 @@ func openCLIPSize(c *Config, key string, def int) Size {
 
 func readOpenCLIPText(c *Config, projection int, quick bool) *Text {
 	if name := c.String("hf_model_name", ""); name != "" {
-		c.Fail("hf_model_name", "is %q: text towers from transformers can't be read yet; convert a model with open_clip's own", name)
+		c.Fail("hf_model_name", "is %q: %s; convert a model with open_clip's own", name, towersOfHF)
 		return &Text{}
 	}
 	refuseCustomBlocks(c)

@@ -5,9 +5,11 @@ import "fmt"
 // SigLIP, and SigLIP 2 of fixed resolution, which carries the same type (modeling_siglip.py of 5.23).
 
 var (
-	siglipFamily = &Family{Type: "siglip", Read: readSigLIP, Tables: siglipTables, Scalar: siglipScalars, Ignore: positionBuffers,
+	siglipFamily = &Family{Type: "siglip", Examples: "google/siglip-base-patch16-224, google/siglip2-base-patch16-224",
+		Read: readSigLIP, Tables: siglipTables, Scalar: siglipScalars, Ignore: positionBuffers,
 		Resize: resizeSigLIP}
-	siglip2Family = &Family{Type: "siglip2", Read: readSigLIP2, Tables: siglipTables, Scalar: siglipScalars, Ignore: positionBuffers}
+	siglip2Family = &Family{Type: "siglip2", Examples: "google/siglip2-base-patch16-naflex",
+		Read: readSigLIP2, Tables: siglipTables, Scalar: siglipScalars, Ignore: positionBuffers}
 )
 
 var siglipScalars = map[string]func(*Model, float32){

@@ -1,6 +1,7 @@
 package arch
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -28,20 +29,6 @@ func (v *Vision) SigLIPActivation() program.Activation {
 	return program.ActGELU
 }
 
-// timmOthers are image towers that can't be read yet, by how their names begin.
-var timmOthers = []struct{ prefix, name string }{
-	{"eva02", "EVA02"},
-	{"eva", "EVA01"},
-	{"fastvit", "MobileCLIP"},
-	{"vit_base_mci", "MobileCLIP"},
-	{"vit_large_patch14_clip", "MobileCLIP2"},
-	{"convnext", "ConvNeXt"},
-	{"resnet", "ResNet"},
-	{"vit_pe", "PE-Core"},
-	{"vitamin", "ViTamin"},
-	{"naflexvit", "SigLIP 2 NaFlex, which can be read in transformers' layout"},
-}
-
 // readTimm reads the image tower that a name stands for: SigLIP's.
 func readTimm(c *Config, projection int) *Vision {
 	name := c.String("timm_model_name", "")
@@ -50,11 +37,8 @@ func readTimm(c *Config, projection int) *Vision {
 	image, err := strconv.Atoi(size)
 	if !found || !known || err != nil {
 		what := ""
-		for _, o := range timmOthers {
-			if strings.HasPrefix(name, o.prefix) {
-				what = " (" + o.name + ")"
-				break
-			}
+		if r, known := refusedTower(name); known {
+			what = fmt.Sprintf(" (%s: %s)", r.Name, r.Reason)
 		}
 		c.Fail("timm_model_name", "is %q%s: this image tower can't be read yet; of timm's, those of SigLIP and SigLIP 2 can", name, what)
 		return &Vision{}

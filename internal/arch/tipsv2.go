@@ -11,10 +11,11 @@ import (
 // cosines are divided by a temperature (modeling_tipsv2.py of 5.23, which translates the names on disk when it loads them).
 
 var tipsv2Family = &Family{
-	Type:   "tipsv2",
-	Read:   readTIPSv2,
-	Tables: tipsv2Tables,
-	Scalar: map[string]func(*Model, float32){"temperature": setTemperature},
+	Type:     "tipsv2",
+	Examples: "google/tipsv2-b14",
+	Read:     readTIPSv2,
+	Tables:   tipsv2Tables,
+	Scalar:   map[string]func(*Model, float32){"temperature": setTemperature},
 	Ignore: []Ignore{
 		{"vision_encoder.mask_token", "used in training only"},
 		{"vision_encoder.register_tokens", "of no rows, where num_register_tokens is 0"},

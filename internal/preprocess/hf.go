@@ -21,6 +21,16 @@ type hfClass struct {
 	square bool
 }
 
+// Classes lists the image processors of transformers that ParseHF reads.
+func Classes() []string {
+	var names []string
+	for name := range hfClasses {
+		names = append(names, name+"ImageProcessor")
+	}
+	slices.Sort(names)
+	return names
+}
+
 // hfBase holds for every class unless it says otherwise.
 var hfBase = Spec{
 	Resize: Exact, Height: 224, Width: 224, Filter: Bicubic, Backend: Pillow, CropRule: CropHF,
@@ -172,12 +182,7 @@ func (c *hfConfig) className(modelType string) (string, error) {
 	name := strings.TrimSuffix(strings.TrimSuffix(written, "Fast"), "Pil")
 	name = strings.TrimSuffix(strings.TrimSuffix(name, "ImageProcessor"), "FeatureExtractor")
 	if _, ok := hfClasses[name]; !ok {
-		known := make([]string, 0, len(hfClasses))
-		for k := range hfClasses {
-			known = append(known, k+"ImageProcessor")
-		}
-		slices.Sort(known)
-		return "", fieldError("image_processor_type", "%q is unknown: %s expected", written, strings.Join(known, ", "))
+		return "", fieldError("image_processor_type", "%q is unknown: %s expected", written, strings.Join(Classes(), ", "))
 	}
 	return name, nil
 }

@@ -118,7 +118,7 @@ func (h *hfFiles) spec() (Spec, error) {
 	build, ok := hfClasses[class]
 	if !ok {
 		return Spec{}, fmt.Errorf("tokenizer_config.json: tokenizer_class %.60q is not supported, expected one of %s",
-			class, strings.Join(slices.Sorted(maps.Keys(hfClasses)), ", "))
+			class, strings.Join(Classes(), ", "))
 	}
 	spec, err := build(h)
 	if err != nil {
@@ -129,6 +129,9 @@ func (h *hfFiles) spec() (Spec, error) {
 	}
 	return spec, nil
 }
+
+// Classes lists the classes of transformers that FromHF reads, by name without "Fast".
+func Classes() []string { return slices.Sorted(maps.Keys(hfClasses)) }
 
 // hfFiles is the folder of a checkpoint and what its configurations say.
 type hfFiles struct {
