@@ -72,7 +72,7 @@ var fileExtensions = []string{".gguf", ".safetensors", ".bin", ".pt", ".pth", ".
 
 // hubName takes a name for a model of the Hub, unless there is a file or folder of that name.
 func hubName(name string) (n hub.Name, ok bool) {
-	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(name); err == nil || errors.Is(err, fs.ErrPermission) {
 		return n, false
 	}
 	n, err := hub.ParseName(name)

@@ -39,7 +39,7 @@ func (c *Client) lockPath(repo, etag string) string {
 
 // ReadRef returns the commit that the file refs/REVISION of a repository's folder names, or the revision if it is a commit.
 func ReadRef(repoDir, revision string) (commit string, err error) {
-	if isCommit(revision) {
+	if isWholeCommit(revision) {
 		return revision, nil
 	}
 	path := filepath.Join(repoDir, "refs", filepath.FromSlash(revision))

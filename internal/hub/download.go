@@ -186,7 +186,7 @@ func (d *download) attempt(ctx context.Context) (moved bool, err error) {
 		return false, err
 	}
 	defer response.Body.Close()
-	if response.Header.Get("Content-Encoding") != "" {
+	if e := response.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return false, fmt.Errorf("%s: %s sends it compressed, which nobody asked for", d.about, response.Request.URL.Host)
 	}
 	size, err := d.begin(response)

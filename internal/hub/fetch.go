@@ -80,7 +80,7 @@ func (c *Client) Fetch(ctx context.Context, s *Snapshot, files []string) error {
 		download = append(download, f)
 	}
 	if free, ok := freeSpace(c.Cache); ok && m.total-m.done > free {
-		return fmt.Errorf("%s: downloading it needs %.1f MB more, but the disk of %s has only %.1f MB free; make room, or set $HF_HUB_CACHE to another disk",
+		return fmt.Errorf("%s: no space left for it: it needs %.1f MB, but the disk of %s has only %.1f MB free; make room, or set $HF_HUB_CACHE to another disk",
 			s.Repo, float64(m.total-m.done)/1e6, c.Cache, float64(free)/1e6)
 	}
 	if len(download) > 0 {

@@ -725,7 +725,7 @@ func TestFullDisk(t *testing.T) {
 			return true
 		})
 		_, err := pull(c, "model.safetensors")
-		require.ErrorContains(t, err, "org/name: downloading it needs 1000000.0 MB more, but the disk of "+c.Cache+" has only ")
+		require.ErrorContains(t, err, "org/name: no space left for it: it needs 1000000.0 MB, but the disk of "+c.Cache+" has only ")
 	})
 }
 
@@ -746,17 +746,20 @@ func TestMain(m *testing.M) {
 func TestProcesses(t *testing.T) {
 	server := hubtest.New(t)
 	server.Add(repo, content)
-	downloads := make(chan bool, 100)
+	var said [4]bytes.Buffer
+	asked := 0
 	server.Break(func(_ http.ResponseWriter, r *http.Request) bool {
-		if strings.HasPrefix(r.URL.Path, "/large/") {
-			downloads <- true
-			time.Sleep(300 * time.Millisecond)
+		if r.Method == http.MethodHead && strings.HasSuffix(r.URL.Path, "model.safetensors") {
+			asked++
+		}
+		// Once all know that the file isn't there, they will come to the lock.
+		for strings.HasPrefix(r.URL.Path, "/large/") && asked < len(said) {
+			server.Meanwhile(func() { time.Sleep(500 * time.Millisecond) })
 		}
 		return false
 	})
 	c, _ := client(t, server)
 	var all []*exec.Cmd
-	var said [4]bytes.Buffer
 	for i := range said {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), "CLIPGO_TEST_PULL="+server.URL, "CLIPGO_TEST_CACHE="+c.Cache)
@@ -769,7 +772,7 @@ func TestProcesses(t *testing.T) {
 		require.NoError(t, cmd.Wait(), said[i].String())
 		waited += said[i].String()
 	}
-	require.Len(t, downloads, 1)
+	require.Equal(t, 1, strings.Count(strings.Join(server.Requests(), "\n"), "GET /large/"))
 	require.Contains(t, waited, "org/name: model.safetensors: another process downloads it; waiting\n")
 	require.Empty(t, leftovers(t, c))
 	c.Offline = true

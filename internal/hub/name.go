@@ -79,7 +79,13 @@ func validRevision(r string) bool {
 		!strings.HasSuffix(r, "/") && filepath.IsLocal(filepath.FromSlash(r))
 }
 
-var commitPattern = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+var (
+	commitPattern = regexp.MustCompile(`^[0-9A-Fa-f]{5,64}$`)
+	wholePattern  = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+)
 
-// isCommit says whether a revision is a whole commit, which no branch needs to be asked for.
-func isCommit(revision string) bool { return commitPattern.MatchString(revision) }
+// isCommit says whether s can name a commit, and so a folder of the cache.
+func isCommit(s string) bool { return commitPattern.MatchString(s) }
+
+// isWholeCommit says whether a revision is a commit that needn't be looked up.
+func isWholeCommit(revision string) bool { return wholePattern.MatchString(revision) }

@@ -108,7 +108,7 @@ func TestPythonLocks(t *testing.T) {
 	server.Break(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasPrefix(r.URL.Path, "/large/") {
 			asked <- true
-			time.Sleep(time.Second)
+			server.Meanwhile(func() { time.Sleep(time.Second) })
 		}
 		return false
 	})

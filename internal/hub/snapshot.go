@@ -89,7 +89,7 @@ func parseListing(data []byte) (commit string, files []string, err error) {
 		return "", nil, fmt.Errorf("the server's list of files can't be read: %w; is $HF_ENDPOINT right?", err)
 	}
 	if !isCommit(listing.SHA) {
-		return "", nil, fmt.Errorf("the server's list of files is of commit %.100q, expected 40 hexadecimal digits; is $HF_ENDPOINT right?", listing.SHA)
+		return "", nil, fmt.Errorf("the server's list of files is of commit %.100q, expected hexadecimal digits; is $HF_ENDPOINT right?", listing.SHA)
 	}
 	for _, s := range listing.Siblings {
 		// git itself has no such paths.

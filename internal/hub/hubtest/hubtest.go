@@ -89,6 +89,13 @@ func (s *Server) Break(f func(w http.ResponseWriter, r *http.Request) bool) {
 	s.Change(func() { s.breaks = f })
 }
 
+// Meanwhile calls f, which waits, from within the function of Break, and lets other requests be answered.
+func (s *Server) Meanwhile(f func()) {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	f()
+}
+
 // Change changes something between two requests.
 func (s *Server) Change(f func()) {
 	s.mu.Lock()
