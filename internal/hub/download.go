@@ -156,7 +156,7 @@ func (d *download) restart() error {
 }
 
 func (d *download) diskError(err error) error {
-	err = fmt.Errorf("%s: writing %w", d.about, err)
+	err = fmt.Errorf("%s: %w", d.about, err)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		err = fmt.Errorf("%w; make room and try again, what is there is kept", err)
 	}
@@ -201,29 +201,34 @@ func (d *download) attempt(ctx context.Context) (moved bool, err error) {
 // begin prepares for an answer, which may be the whole file although a part was asked for, and returns the file's size.
 func (d *download) begin(r *http.Response) (size int64, err error) {
 	first, size := int64(0), r.ContentLength
-	if r.StatusCode == http.StatusPartialContent {
+	switch r.StatusCode {
+	case http.StatusOK:
+	case http.StatusPartialContent:
 		first, size, err = parseContentRange(r.Header.Get("Content-Range"))
-	} else if r.StatusCode != http.StatusOK {
+	default:
 		err = fmt.Errorf("it answers %d", r.StatusCode)
 	}
-	if err == nil && first == 0 && d.have > 0 {
-		err = d.restart()
-	} else if err == nil && first != d.have {
+	known, limit := d.file.size, sizeLimit(d.file.name)
+	switch {
+	case err != nil:
+	case first != 0 && first != d.have:
 		err = fmt.Errorf("it goes on at byte %d", first)
+	case known >= 0 && size >= 0 && size != known:
+		err = fmt.Errorf("it has %d bytes there, expected %d", size, known)
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: asked for all from byte %d: %w", d.about, d.have, err)
-		if restartErr := d.restart(); restartErr != nil {
-			return 0, restartErr
-		}
-		return 0, &temporary{err: err}
+		err = &temporary{err: fmt.Errorf("%s: %s was asked for all from byte %d: %w", d.about, r.Request.URL.Host, d.have, err)}
 	}
-	limit := sizeLimit(d.file.name)
+	if (err != nil || first == 0) && d.have > 0 {
+		if err := d.restart(); err != nil {
+			return 0, err
+		}
+	}
 	switch {
-	case d.file.size >= 0 && size >= 0 && size != d.file.size:
-		return 0, &temporary{err: fmt.Errorf("%s: %s sends %d bytes, expected %d", d.about, r.Request.URL.Host, size, d.file.size)}
-	case d.file.size >= 0:
-		return d.file.size, nil
+	case err != nil:
+		return 0, err
+	case known >= 0:
+		return known, nil
 	case size < 0:
 		return 0, fmt.Errorf("%s: %s doesn't say how large it is; is $HF_ENDPOINT right?", d.about, r.Request.URL.Host)
 	case size > limit:

@@ -84,7 +84,7 @@ func (c *Client) Fetch(ctx context.Context, s *Snapshot, files []string) error {
 			s.Repo, float64(m.total-m.done)/1e6, c.Cache, float64(free)/1e6)
 	}
 	if len(download) > 0 {
-		c.notice(fmt.Sprintf("%s: downloading %d of its %d files, %.1f MB, from %s", s, len(download), len(s.Files), float64(m.total-m.done)/1e6, c.base.Host))
+		c.notice(fmt.Sprintf("%s: downloading %d of its %d files, %.1f MB, from %s", s, len(download), len(s.Files), max(0.1, float64(m.total-m.done)/1e6), c.base.Host))
 	}
 	m.add(0)
 	for _, f := range download {
@@ -130,7 +130,7 @@ func (c *Client) describe(ctx context.Context, s *Snapshot, name string) (remote
 		defer cancel()
 		// Large files lie on another server: the redirect to it says what they are, and the other server needn't.
 		response, err := c.send(ctx, about, http.MethodHead, c.address(s, name), nil, func(r *http.Response) bool {
-			return r.Header.Get("X-Linked-Etag") != ""
+			return r.StatusCode < http.StatusBadRequest && r.Header.Get("X-Linked-Etag") != ""
 		})
 		if err != nil {
 			return false, err

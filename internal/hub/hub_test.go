@@ -352,14 +352,12 @@ func TestServersThatCannotResume(t *testing.T) {
 			blob := c.blobPath(repo, hubtest.SHA256(weights))
 			require.NoError(t, os.MkdirAll(filepath.Dir(blob), 0o700))
 			require.NoError(t, os.WriteFile(blob+ourIncomplete, weights[:1000], 0o600))
-			first := true
 			server.Break(func(w http.ResponseWriter, r *http.Request) bool {
-				if !strings.HasPrefix(r.URL.Path, "/large/") || !first {
-					return false
+				resumes := strings.HasPrefix(r.URL.Path, "/large/") && r.Header.Get("Range") != ""
+				if resumes {
+					broken(w)
 				}
-				first = false
-				broken(w)
-				return true
+				return resumes
 			})
 			s, err := pull(c, "model.safetensors")
 			require.NoError(t, err)
@@ -706,7 +704,7 @@ func TestFullDisk(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(blob), 0o700))
 		require.NoError(t, os.Symlink("/dev/full", blob+ourIncomplete))
 		_, err := pull(c, "model.safetensors")
-		require.ErrorContains(t, err, "org/name: model.safetensors: writing")
+		require.ErrorContains(t, err, "org/name: model.safetensors: write ")
 		require.ErrorContains(t, err, "no space left on device; make room and try again, what is there is kept")
 	})
 	t.Run("known before", func(t *testing.T) {
@@ -806,6 +804,9 @@ func TestRetryAfter(t *testing.T) {
 		"Tue, 24 Nov 2026 12:00:30 GMT": 30 * time.Second, "Tue, 24 Nov 2020 12:00:30 GMT": 0,
 	} {
 		require.Equal(t, want, retryAfter(http.Header{"Retry-After": {value}}, now), value)
+	}
+	for value, want := range map[string]time.Duration{`"api";r=0;t=55`: 55 * time.Second, `"api"; r=0; t=5`: 5 * time.Second, `"api";r=3;t=55`: 0, `;`: 0, `t=5`: 0} {
+		require.Equal(t, want, retryAfter(http.Header{"Ratelimit": {value}}, now), value)
 	}
 }
 

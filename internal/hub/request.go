@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,7 +88,7 @@ func (c *Client) send(ctx context.Context, about subject, method, address string
 		next, err := response.Location()
 		redirect := response.StatusCode/100 == 3 && err == nil
 		switch {
-		case enough != nil && response.StatusCode < 400 && enough(response), response.StatusCode/100 == 2:
+		case enough != nil && enough(response), response.StatusCode/100 == 2:
 			return response, nil
 		case redirect:
 			response.Body.Close()
@@ -221,9 +222,18 @@ func (c *Client) noRevision(about subject, status int) error {
 // noEntry says that a file isn't in the repository.
 type noEntry struct{ error }
 
-// retryAfter reads Retry-After, a number of seconds or a date; 0 without one.
+// retryAfter says how long the server wants not to be asked: Retry-After, a number of seconds or a date, or where that is
+// missing RateLimit, "policy";r=REQUESTS LEFT;t=SECONDS (draft-ietf-httpapi-ratelimit-headers). 0 without either.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
+	if value == "" {
+		fields := strings.Split(strings.ReplaceAll(h.Get("RateLimit"), " ", ""), ";")
+		for _, field := range fields {
+			if seconds, ok := strings.CutPrefix(field, "t="); ok && slices.Contains(fields, "r=0") {
+				value = seconds
+			}
+		}
+	}
 	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
 		return time.Duration(seconds) * time.Second
 	}
