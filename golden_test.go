@@ -210,9 +210,14 @@ func (g *golden) classify(t *testing.T, m *clipgo.Model) {
 		got, err := c.Classify(context.Background(), image)
 		require.NoError(t, err)
 		require.Len(t, got, len(want))
+		scores := map[string]float64{}
+		for _, p := range want {
+			scores[p.Label] = p.Score
+		}
 		for j := range want {
-			require.Equal(t, want[j].Label, got[j].Label, g.Images[i])
-			require.InDelta(t, want[j].Score, got[j].Score, 2e-4, g.Images[i])
+			// Labels whose scores differ by the last digit only may change places.
+			require.InDelta(t, want[j].Score, scores[got[j].Label], 1e-6, "%s: place %d", g.Images[i], j)
+			require.InDelta(t, scores[got[j].Label], got[j].Score, 2e-4, g.Images[i])
 		}
 	}
 }

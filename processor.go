@@ -209,7 +209,7 @@ func (p *Processor) tokens(texts []string) (tokens *Tokens, cut bool, err error)
 
 // tooLong reports a text over the context, as an error or a warning.
 func (p *Processor) tooLong(t *tokenizer.Tokenizer, text string) error {
-	context := p.model.arch.Text.MaxTokens()
+	context := t.Limit(p.model.arch.Text.MaxTokens())
 	what := fmt.Sprintf("text %.60q has %d tokens, the model takes %d", text, len(t.Encode(text)), context)
 	if p.model.options.strict {
 		return errors.New(what + ": shorten it")
@@ -225,7 +225,7 @@ func (p *Processor) Tokenize(text string) (ids []int32, tokens []string, err err
 	if err != nil {
 		return nil, nil, err
 	}
-	ids, truncated := t.EncodeTo(text, p.model.arch.Text.MaxTokens())
+	ids, truncated := t.EncodeTo(text, t.Limit(p.model.arch.Text.MaxTokens()))
 	if truncated {
 		if err := p.tooLong(t, text); err != nil {
 			return nil, nil, err

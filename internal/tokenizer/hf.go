@@ -263,22 +263,56 @@ func (c *hfConfig) readSpecials(file string, raw map[string]json.RawMessage) err
 		}
 		c.special[name] = token
 	}
-	for _, name := range []string{"additional_special_tokens", "extra_special_tokens"} {
-		value := bytes.TrimSpace(raw[name])
-		if len(value) == 0 || value[0] != '[' {
-			continue // an object gives names to tokens that no text holds
-		}
-		var tokens []*hfToken
-		if err := json.Unmarshal(value, &tokens); err != nil {
+	// A list of extra tokens stands for the additional ones, the name that it had before; an object, whose names mean nothing
+	// to a text, comes before them.
+	extra := raw["extra_special_tokens"]
+	names := []string{"extra_special_tokens", "additional_special_tokens"}
+	if bytes.HasPrefix(bytes.TrimSpace(extra), []byte("[")) {
+		names = names[:1]
+	}
+	for _, name := range names {
+		tokens, err := tokensIn(raw[name])
+		if err != nil {
 			return fmt.Errorf("%s: %s: %w", file, name, err)
 		}
-		for _, token := range tokens {
-			if token != nil {
-				c.extra = append(c.extra, token)
-			}
-		}
+		c.extra = append(c.extra, tokens...)
 	}
 	return nil
+}
+
+// tokensIn returns the tokens of a JSON list or of an object's values, in their order.
+func tokensIn(raw json.RawMessage) (tokens []*hfToken, err error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	open, err := d.Token()
+	if err != nil || open == nil {
+		return nil, ignoreEOF(err)
+	}
+	if open != json.Delim('[') && open != json.Delim('{') {
+		return nil, fmt.Errorf("%.40v, expected a list or an object of tokens", open)
+	}
+	for d.More() {
+		if open == json.Delim('{') {
+			if _, err := d.Token(); err != nil {
+				return nil, err
+			}
+		}
+		var token *hfToken
+		if err := d.Decode(&token); err != nil {
+			return nil, err
+		}
+		if token != nil {
+			tokens = append(tokens, token)
+		}
+	}
+	return tokens, nil
+}
+
+// ignoreEOF is err, but for the end of a text that is empty.
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 func (c *hfConfig) isSpecial(content string) bool {

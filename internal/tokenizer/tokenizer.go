@@ -129,11 +129,21 @@ type Batch struct {
 	Truncated []bool    // [texts]: whether ids were left out
 }
 
+// Limit is how many ids a text of a batch may have in a model that takes maxLen (0: any number): rows that are padded to one
+// length are cut to it, too.
+func (t *Tokenizer) Limit(maxLen int) int {
+	if n := t.spec.Pipeline.PadTo; maxLen > 0 && n > 0 {
+		return min(maxLen, n)
+	}
+	return maxLen
+}
+
 // EncodeBatch encodes texts to at most maxLen ids each (0: any number) and pads them to one length: the pipeline's
 // PadTo, or the longest text. A tokeniser without a padding token pads with 0.
 func (t *Tokenizer) EncodeBatch(texts []string, maxLen int) Batch {
 	p := &t.spec.Pipeline
 	b := Batch{IDs: make([][]int32, len(texts)), Truncated: make([]bool, len(texts))}
+	maxLen = t.Limit(maxLen)
 	length := p.PadTo
 	if maxLen > 0 {
 		length = min(length, maxLen)

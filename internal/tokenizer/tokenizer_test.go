@@ -369,3 +369,35 @@ func TestLettersAreNoMarks(t *testing.T) {
 		}
 	}
 }
+
+// TestExtraTokens: a list of extra tokens takes the place of the additional ones, an object comes before them (transformers 5.23).
+func TestExtraTokens(t *testing.T) {
+	vocab := `{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "<|startoftext|>": 2, "<|endoftext|>": 3}, "merges": []}}`
+	for config, want := range map[string][]string{
+		`"additional_special_tokens": ["<x>", "<y>"]`:                                                               {"<x>", "<y>"},
+		`"additional_special_tokens": ["<x>"], "extra_special_tokens": ["<y>"]`:                                     {"<y>"},
+		`"additional_special_tokens": ["<x>"], "extra_special_tokens": []`:                                          nil,
+		`"additional_special_tokens": ["<x>"], "extra_special_tokens": {"u_token": "<y>", "a": {"content": "<z>"}}`: {"<y>", "<z>", "<x>"},
+		`"additional_special_tokens": null, "extra_special_tokens": null`:                                           nil,
+	} {
+		spec, err := FromHF(fstest.MapFS{
+			"config.json":           {Data: []byte(`{"model_type": "clip"}`)},
+			"tokenizer.json":        {Data: []byte(vocab)},
+			"tokenizer_config.json": {Data: []byte("{" + config + "}")},
+		})
+		require.NoError(t, err, config)
+		require.Equal(t, want, append([]string(nil), spec.Tokens[4:]...), config)
+	}
+}
+
+// TestRowsOfOneLengthAreCut: transformers' pipeline gives SigLIP 64 ids, however many its model takes.
+func TestRowsOfOneLengthAreCut(t *testing.T) {
+	tok, err := New(Spec{Kind: WordPiece, Tokens: []string{"[UNK]", "a"}, Unk: 0, BOS: None, EOS: None, Pad: 0,
+		Pipeline: Pipeline{PreTokenizers: []Step{{Type: "BertPreTokenizer"}}, MaxWordRunes: 9, PadTo: 4}})
+	require.NoError(t, err)
+	b := tok.EncodeBatch([]string{"a a a a a a", "a"}, 6)
+	require.Equal(t, [][]int32{{1, 1, 1, 1}, {1, 0, 0, 0}}, b.IDs)
+	require.Equal(t, []bool{true, false}, b.Truncated)
+	b = tok.EncodeBatch([]string{"a a a a a a"}, 3)
+	require.Equal(t, [][]int32{{1, 1, 1}}, b.IDs)
+}
