@@ -12,6 +12,7 @@ import (
 	"github.com/clipgo/clipgo/convert"
 	"github.com/clipgo/clipgo/gguf"
 	"github.com/clipgo/clipgo/internal/hub"
+	"github.com/clipgo/clipgo/quantize"
 )
 
 func convertCommand(s streams) *cli.Command {
@@ -60,6 +61,10 @@ func convertAction(c *cli.Context, s streams) error {
 		}
 		if out == "" {
 			out = convert.DefaultOutput(n.Repo, o.Type)
+		}
+		// Nothing is downloaded for a mistake.
+		if _, err := quantize.ParsePolicy(o.Type); err != nil {
+			return fmt.Errorf("convert: %w", err)
 		}
 		var err error
 		if source, err = downloadCheckpoint(c.Context, s, n); err != nil {

@@ -90,11 +90,7 @@ func modelPath(ctx context.Context, s streams, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	file, err := h.file(ctx, n, false)
-	if err != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w (and there is no file %s here)", err, name)
-	}
-	return file, err
+	return h.file(ctx, n, false)
 }
 
 // file returns the path of a model's GGUF file, which it downloads and converts if need be. fresh asks the Hub what its
@@ -112,6 +108,9 @@ func (h *hubModels) file(ctx context.Context, n hub.Name, fresh bool) (string, e
 		}
 	}
 	snapshot, err := h.client.Snapshot(ctx, n.Repo, n.Revision)
+	if err != nil && !fresh {
+		err = fmt.Errorf("%w (and there is no file %s here)", err, n) // which may be what was meant
+	}
 	if err != nil {
 		return "", err
 	}

@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"io/fs"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,7 +17,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clipgo/clipgo/internal/arch"
 	"github.com/clipgo/clipgo/internal/hub/hubtest"
+	"github.com/clipgo/clipgo/internal/jsonconf"
 	"github.com/clipgo/clipgo/internal/testutil"
 )
 
@@ -97,6 +102,53 @@ func TestPull(t *testing.T) {
 			require.Empty(t, server.Requests())
 		})
 	}
+}
+
+// tinyOpenCLIP is a checkpoint of open_clip's that is made here, so that it is there wherever the tests run.
+func tinyOpenCLIP(t *testing.T) map[string][]byte {
+	text := []byte(`{"model_cfg": {"embed_dim": 4, "vision_cfg": {"image_size": 8, "layers": 1, "width": 8, "head_width": 4, "patch_size": 4},
+		"text_cfg": {"context_length": 8, "vocab_size": 16, "width": 8, "heads": 2, "layers": 1}}, "preprocess_cfg": {"size": 8}}`)
+	config, err := jsonconf.Parse("open_clip_config.json", text)
+	require.NoError(t, err)
+	model, err := arch.OpenCLIP.Read(config.Object("model_cfg"))
+	require.NoError(t, err)
+	header, data := map[string]any{}, []byte{}
+	add := func(name string, shape []uint64, elements uint64) {
+		begin := len(data)
+		for i := range elements {
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(i%7)/8))
+		}
+		header[name] = map[string]any{"dtype": "F32", "shape": shape, "data_offsets": []int{begin, len(data)}}
+	}
+	add("logit_scale", []uint64{}, 1)
+	for _, tensor := range arch.OpenCLIP.Tensors(model) {
+		if n := len(tensor.Sources); n > 0 && header[tensor.Sources[n-1]] == nil {
+			shape, elements := slices.Clone(tensor.From), uint64(1)
+			slices.Reverse(shape)
+			for _, d := range shape {
+				elements *= d
+			}
+			add(tensor.Sources[n-1], shape, elements)
+		}
+	}
+	h, err := json.Marshal(header)
+	require.NoError(t, err)
+	weights := append(binary.LittleEndian.AppendUint64(nil, uint64(len(h))), h...)
+	return map[string][]byte{"open_clip_config.json": text, "open_clip_model.safetensors": append(weights, data...), "README.md": nil}
+}
+
+// TestPullTiny pulls and uses a checkpoint in one command, and again without the Hub.
+func TestPullTiny(t *testing.T) {
+	server := fakeHub(t)
+	server.Add("org/tiny", tinyOpenCLIP(t))
+	embed := []string{"embed", "-m", "org/tiny:F32", "--image", demo("owl.png")}
+	r := clip(t, embed...)
+	first := r.done(t)
+	require.Contains(t, r.err, "tiny-F32.gguf: ")
+	require.Equal(t, []string{"open_clip_config.json", "open_clip_model.safetensors"}, downloaded(server))
+	server.Forget()
+	require.Equal(t, first, clip(t, embed...).done(t))
+	require.Empty(t, server.Requests())
 }
 
 // TestHubNames uses a model of the Hub in every place of a model.
@@ -217,8 +269,10 @@ func TestPullRefuses(t *testing.T) {
 	clip(t, "pull", "org/onnx").refused(t, "org/onnx: there are no weights that can be read (there is onnx/model.onnx)")
 	clip(t, "classify", "-m", "org/absent", "-l", "x", demo("owl.png")).refused(t, "has no model org/absent", "and there is no file org/absent here")
 	server.Forget()
+	clip(t, "convert", "org/one:Q9").refused(t, "convert: unknown type")
+	clip(t, "quantize", "org/one", "Q9").refused(t, "quantize: unknown type")
 	clip(t, "classify", "-m", "models/absent.gguf", "-l", "x", demo("owl.png")).refused(t, "model models/absent.gguf: no such file", "clipgo pull")
-	require.Empty(t, server.Requests(), "a name that looks like a file's isn't asked for")
+	require.Empty(t, server.Requests(), "neither for a mistake nor for a name that looks like a file's")
 	t.Setenv("HF_TOKEN", "hf_mine")
 	clip(t, "pull", "org/private").done(t)
 
@@ -287,19 +341,16 @@ func slowly(data []byte, pause time.Duration) func(w http.ResponseWriter, r *htt
 func TestPullInterrupted(t *testing.T) {
 	server := fakeHub(t)
 	data := addDemo(t, server, "org/one", "demo.gguf").Files["demo.gguf"]
-	started := make(chan bool, 1)
-	slow := slowly(data, time.Minute)
-	server.Break(func(w http.ResponseWriter, r *http.Request) bool {
-		if strings.HasPrefix(r.URL.Path, "/large/") {
-			time.AfterFunc(200*time.Millisecond, func() { started <- true })
-		}
-		return slow(w, r)
-	})
+	server.Break(slowly(data, time.Minute))
 	cmd := program(t, "pull", "org/one")
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	require.NoError(t, cmd.Start())
-	<-started
+	part := filepath.Join(os.Getenv("HF_HOME"), "hub", "models--org--one", "blobs", hubtest.SHA256(data)+".clipgo.incomplete")
+	require.Eventually(t, func() bool {
+		info, err := os.Stat(part)
+		return err == nil && info.Size() > 0
+	}, 30*time.Second, 10*time.Millisecond)
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	require.Error(t, cmd.Wait())
 	require.Equal(t, exitUsage, cmd.ProcessState.ExitCode())
@@ -311,7 +362,7 @@ func TestPullInterrupted(t *testing.T) {
 		}
 		return err
 	}))
-	require.Equal(t, []string{hubtest.SHA256(data) + ".clipgo.incomplete"}, left)
+	require.Equal(t, []string{filepath.Base(part)}, left)
 	require.NoDirExists(t, os.Getenv("CLIPGO_CACHE"))
 
 	var ranges []string

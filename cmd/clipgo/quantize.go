@@ -55,9 +55,6 @@ func quantizeAction(c *cli.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	if in, err = modelPath(c.Context, s, in); err != nil {
-		return fmt.Errorf("quantize: %w", err)
-	}
 	o := quantize.Options{AllowRequantize: c.Bool("allow-requantize")}
 	if o.Policy, err = quantize.ParsePolicy(typeName); err != nil {
 		return fmt.Errorf("quantize: %w", err)
@@ -80,6 +77,9 @@ func quantizeAction(c *cli.Context, s streams) error {
 			return fmt.Errorf("quantize: %w", err)
 		}
 		o.ImatrixFile = path
+	}
+	if in, err = modelPath(c.Context, s, in); err != nil {
+		return fmt.Errorf("quantize: %w", err)
 	}
 	check, err := newCheck(c, in, out)
 	if err != nil {

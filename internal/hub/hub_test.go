@@ -426,7 +426,7 @@ func TestStandstill(t *testing.T) {
 	server := hubtest.New(t)
 	server.Add(repo, content)
 	c, notices := client(t, server)
-	c.Timeout = 200 * time.Millisecond
+	c.Timeout = time.Second
 	first := true
 	server.Break(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasPrefix(r.URL.Path, "/large/") || !first {
@@ -443,7 +443,7 @@ func TestStandstill(t *testing.T) {
 	require.NoError(t, err)
 	same(t, weights, s.Dir, "model.safetensors")
 	require.Len(t, *notices, 1)
-	require.Contains(t, (*notices)[0], "cut off after 1000 of 3145728 bytes: no data for 200ms; trying again")
+	require.Contains(t, (*notices)[0], "cut off after 1000 of 3145728 bytes: no data for 1s; trying again")
 }
 
 // TestDamaged wants content that isn't what its name says never to get into the cache.
