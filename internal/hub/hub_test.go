@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -594,6 +595,17 @@ func TestNoNetwork(t *testing.T) {
 		_, err = bad.Snapshot(t.Context(), repo, "main")
 		require.ErrorContains(t, err, "$HF_ENDPOINT is ")
 	}
+}
+
+// TestUntrusted wants a server with a certificate that nobody vouches for to be an error at once.
+func TestUntrusted(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	c := &Client{Endpoint: server.URL, Cache: t.TempDir(), Notice: func(text string) { t.Error(text) }}
+	_, err := c.Snapshot(t.Context(), repo, "main")
+	require.ErrorContains(t, err, "isn't trusted: tls: failed to verify certificate")
 }
 
 // TestHostileServer wants what a server may make up to be refused before anything is written.

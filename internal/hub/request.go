@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -125,6 +126,10 @@ func (c *Client) networkError(ctx context.Context, about subject, host string, e
 	var outer *url.Error
 	if errors.As(err, &outer) {
 		err = outer.Err
+	}
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		return fmt.Errorf("%s: %s isn't trusted: %w; if a proxy of yours stands between, put its certificate into $SSL_CERT_FILE", about, host, err)
 	}
 	var dial *net.OpError
 	var name *net.DNSError
