@@ -72,7 +72,7 @@ aarch64: setup
 bench: build
 	@$(QUIET) $(BUILD)/bench.log cmake -S . -B $(BUILD)/bench -DCMAKE_BUILD_TYPE=Release -DCLIPGO_BENCH=ON -DCLIPGO_TESTS=OFF
 	@$(QUIET) $(BUILD)/bench.log cmake --build $(BUILD)/bench -j 4
-	bin/clipgo bench
+	bin/clipgo bench --shape vit-b-32,vit-b-16,vit-l-14
 	bin/clipgo bench --pictures
 	$(BUILD)/bench/ggml/bench/bench_gemm
 

@@ -35,7 +35,7 @@ Examples:
   clipgo bench --shape vit-b-32 --type f16 --fast --tower image --ops
   clipgo bench --pictures`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "shape", Value: "vit-b-32,vit-b-16", Usage: "`LIST` of sizes of models: " + strings.Join(bench.Names(), ", ") + "\n\t(default: vit-b-32,vit-b-16)"},
+			&cli.StringFlag{Name: "shape", Value: "vit-b-32", Usage: "`LIST` of sizes of models: " + strings.Join(bench.Names(), ", ") + "\n\t(default: vit-b-32)"},
 			&cli.StringFlag{Name: "type", Value: "f32,q8_0,q4_0", Usage: "`LIST` of types of weights, as clipgo quantize knows them (default: f32,q8_0,q4_0)"},
 			&cli.StringFlag{Name: "batch", Value: "1,8", Usage: "`LIST` of how many pictures or texts run at a time (default: 1,8)"},
 			&cli.StringFlag{Name: "threads", Aliases: []string{"t"}, Usage: "`LIST` of numbers of threads (default: one for each processor)"},
