@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -10,6 +11,8 @@
 /* Kernels keep frames under 32 KiB; musl would give 128 KiB, glibc 8 MiB. */
 static const size_t stack_bytes = 256u << 10;
 static const uint32_t default_spin_us = 50;
+/* Less than the slices of time in which systems share a core among threads that all want it. */
+static const uint64_t turn_ns = 800000;
 
 typedef struct waiter {
     struct waiter *next;
@@ -28,6 +31,7 @@ struct pool {
 
     uint32_t threads;
     uint64_t spin_ns;
+    uint64_t caller_since; /* for give_way */
     pthread_t *workers;
     uint32_t started;
 
@@ -89,6 +93,15 @@ static int do_chunk(pool *p, uint32_t thread) {
     return 1;
 }
 
+/* A thread that loses its core to another program in the middle of a chunk keeps the whole job waiting until it has one
+ * again. So it gives way between two chunks, when it holds none, before the system makes it: the others go on meanwhile.
+ * Where nobody waits for the core, that is a call that returns at once. since: when the thread gave way before. */
+static void give_way(uint64_t *since) {
+    if (now_ns() - *since < turn_ns) return;
+    sched_yield();
+    *since = now_ns();
+}
+
 typedef struct worker_start {
     pool *p;
     uint32_t thread;
@@ -98,9 +111,9 @@ static void *worker(void *arg) {
     worker_start start = *(worker_start *)arg;
     free(arg);
     pool *p = start.p;
+    uint64_t since = now_ns();
     for (;;) {
-        while (do_chunk(p, start.thread)) {
-        }
+        while (do_chunk(p, start.thread)) give_way(&since);
         if (atomic_load(&p->stop)) return NULL;
         if (spin_for_work(p)) continue;
         pthread_mutex_lock(&p->lock);
@@ -108,6 +121,7 @@ static void *worker(void *arg) {
         while ((uint32_t)atomic_load(&p->ticket) == 0 && !atomic_load(&p->stop)) pthread_cond_wait(&p->work, &p->lock);
         atomic_fetch_sub(&p->sleepers, 1);
         pthread_mutex_unlock(&p->lock);
+        since = now_ns();
     }
 }
 
@@ -146,8 +160,7 @@ void pool_run(pool *p, uint32_t chunks, pool_fn *fn, void *arg, atomic_int *canc
         pthread_cond_broadcast(&p->work);
         pthread_mutex_unlock(&p->lock);
     }
-    while (do_chunk(p, 0)) {
-    }
+    while (do_chunk(p, 0)) give_way(&p->caller_since);
     wait_until_done(p);
 }
 

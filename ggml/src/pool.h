@@ -2,7 +2,7 @@
  *
  * A job is over when its chunks are, not when every thread has come by: a worker that the system has put aside delays
  * nobody, and the caller works too. A worker without work spins for a moment, since the next op is microseconds away,
- * and then sleeps. */
+ * and then sleeps. Threads let other programs in between chunks rather than within one. */
 #ifndef CLIPGO_POOL_H
 #define CLIPGO_POOL_H
 
