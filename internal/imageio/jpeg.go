@@ -24,7 +24,7 @@ type jpegReader struct {
 	keepColours bool // neither converted from YCbCr nor inverted, whatever it looks like
 	exif, xmp   []byte
 	scans       int
-	picture     *Picture // what Options.JPEG made of the file
+	picture     *Picture // already complete, unless another scan comes
 }
 
 type jpegComponent struct {
@@ -293,8 +293,9 @@ type scanParams struct {
 	high, low  int        // progressive: bits already sent, bits still to come
 	r          bitReader
 	eobRun     int // progressive: blocks still without new coefficients
-	block      [64]int32
 	refinement bool
+	coeffs     [64]int16 // of a block in hand
+	bands      *bands    // nil: blocks are transformed as they are read
 }
 
 // scan decodes a scan whose header is b and whose data begin at pos; it returns where they end.
@@ -319,6 +320,7 @@ func (j *jpegReader) scan(b []byte, pos int) (end int, err error) {
 	} else if s.from > s.to || s.to > 63 || s.from == 0 && s.to != 0 || s.from > 0 && n != 1 || s.low > 13 || s.high > 13 {
 		return 0, fmt.Errorf("a scan of coefficients %d to %d, bits %d to %d", s.from, s.to, s.high, s.low)
 	}
+	j.picture = nil
 	s.refinement = s.high > 0
 	s.r.interval(pos)
 	if c, err := j.component(b[1]); err == nil && j.progressive && s.from > c.lastNeeded() {
@@ -382,9 +384,25 @@ func (j *jpegReader) mcus(s *scanParams) error {
 		return j.scaledMCUs(s)
 	}
 	w, h := j.scanSize(s)
+	s.bands = j.newBands(s, w, h)
+	if s.bands == nil {
+		return j.units(s, w, h)
+	}
+	if err := s.bands.read(w, h); err != nil {
+		return err
+	}
+	j.picture = s.bands.picture
+	return nil
+}
+
+// units decodes a scan of w x h units.
+func (j *jpegReader) units(s *scanParams, w, h int) error {
 	alone := len(s.comps) == 1
 	left := j.restart
 	for y := range h {
+		if s.bands != nil {
+			s.bands.begin(y)
+		}
 		for x := range w {
 			if j.restart > 0 {
 				if left == 0 {
@@ -412,6 +430,9 @@ func (j *jpegReader) mcus(s *scanParams) error {
 				return errTruncated
 			}
 		}
+		if s.bands != nil {
+			s.bands.end()
+		}
 	}
 	return nil
 }
@@ -432,14 +453,25 @@ func (j *jpegReader) block(s *scanParams, i, x, y int) {
 		}
 		return
 	}
-	quant := j.quant[c.quant]
-	b := &s.block
-	*b = [64]int32{}
-	r := &s.r
-	c.dc += r.difference(s.dc[i])
-	b[0] = int32(int16(c.dc)) * quant[0]
-	last := r.coefficients(s.ac[i], quant, b)
-	c.transform(b, last, x, y)
+	c.dc += s.r.difference(s.dc[i])
+	if s.bands != nil {
+		b := s.bands.next()
+		b[0] = int16(c.dc)
+		s.bands.band.last = append(s.bands.band.last, uint8(s.r.coefficients(s.ac[i], b)))
+		return
+	}
+	s.coeffs = [64]int16{int16(c.dc)}
+	last := s.r.coefficients(s.ac[i], &s.coeffs)
+	c.transformCoefficients(s.coeffs[:], last, j.quant[c.quant], x, y)
+}
+
+// transformCoefficients makes the samples of block (x, y) from coefficients in file order; those behind last are 0.
+func (c *jpegComponent) transformCoefficients(coeffs []int16, last int, quant *[64]int32, x, y int) {
+	var block [64]int32
+	for k, v := range coeffs[:last+1] {
+		block[zigzag[k]&63] = int32(v) * quant[k&63]
+	}
+	c.transform(&block, last, x, y)
 }
 
 // transform makes the samples of block (x, y); last is the place (zigzag) of the last coefficient that may not be 0.
@@ -535,31 +567,35 @@ func (s *scanParams) refineAC(table *huffman, b []int16) {
 
 // transformAll turns the coefficients of a progressive picture into samples.
 func (j *jpegReader) transformAll() {
-	var block [64]int32
 	for i := range j.comps {
 		c := &j.comps[i]
 		quant := j.quant[c.quant]
 		if quant == nil {
 			continue // no scan had this component: it stays 0
 		}
-		for at := range c.blocksW * c.blocksH {
-			last := 0
-			for k, v := range c.coeffs[64*at : 64*at+64] {
-				block[zigzag[k]] = int32(v) * quant[k]
-				if v != 0 {
-					last = k
+		inParallel(c.blocksH, j.w*j.h>>19, func(from, to int) {
+			for at := from * c.blocksW; at < to*c.blocksW; at++ {
+				coeffs, last := c.coeffs[64*at:64*at+64], 63
+				for last > 0 && coeffs[last] == 0 {
+					last--
 				}
+				c.transformCoefficients(coeffs, last, quant, at%c.blocksW, at/c.blocksW)
 			}
-			c.transform(&block, last, at%c.blocksW, at/c.blocksW)
-		}
+		})
 		c.coeffs = nil
 	}
 }
 
-// compose puts the components together. The colours are RGB or CMYK as they are stored, or YCbCr; which, is libjpeg's guess.
+// compose puts the components together.
 func (j *jpegReader) compose() *Picture {
+	p, ycc := j.newPicture()
+	inParallel(j.outH, 1+j.outW*j.outH>>20, func(from, to int) { j.rows(p, ycc, from, to) })
+	return p
+}
+
+// newPicture makes an empty one. Its components are RGB or CMYK as they are stored, or YCbCr; which, is libjpeg's guess.
+func (j *jpegReader) newPicture() (p *Picture, ycc bool) {
 	mode := Grey
-	ycc := false
 	switch len(j.comps) {
 	case 3:
 		mode = RGB24
@@ -576,10 +612,7 @@ func (j *jpegReader) compose() *Picture {
 		mode = CMYK32
 		ycc = j.adobe && j.transform != 0
 	}
-	ycc = ycc && !j.keepColours
-	p := newPicture(mode, j.outW, j.outH)
-	inParallel(j.outH, 1+j.outW*j.outH>>20, func(from, to int) { j.rows(p, ycc, from, to) })
-	return p
+	return newPicture(mode, j.outW, j.outH), ycc && !j.keepColours
 }
 
 // rows makes rows from..to of the picture.

@@ -204,8 +204,8 @@ func (r *bitReader) difference(h *huffman) int {
 	return r.extended(r.symbol(h))
 }
 
-// coefficients reads the AC coefficients of a block into b, [8, 8], dequantised. It returns the place (zigzag) of the last.
-func (r *bitReader) coefficients(h *huffman, quant *[64]int32, b *[64]int32) (last int) {
+// coefficients reads the AC coefficients of a block into b, in file order. It returns the place of the last.
+func (r *bitReader) coefficients(h *huffman, b *[64]int16) (last int) {
 	acc, n := r.acc, r.n // in registers
 	for k := 1; k < 64; k++ {
 		if n < 32 {
@@ -213,11 +213,11 @@ func (r *bitReader) coefficients(h *huffman, quant *[64]int32, b *[64]int32) (la
 			r.fill()
 			acc, n = r.acc, r.n
 		}
-		var value int32
+		var value int16
 		if e := h.whole[acc>>(64-valueBits)]; e != 0 {
 			acc <<= e & 63
 			n -= uint(e & 63)
-			value = int32(e) >> 16
+			value = int16(e >> 16)
 			run := int(e >> 8 & 15)
 			k += run
 			if value == 0 {
@@ -231,7 +231,7 @@ func (r *bitReader) coefficients(h *huffman, quant *[64]int32, b *[64]int32) (la
 			symbol := r.symbol(h)
 			size := symbol & 15
 			if size > 0 {
-				value = int32(r.extended(size))
+				value = int16(r.extended(size))
 			}
 			acc, n = r.acc, r.n
 			k += symbol >> 4
@@ -243,7 +243,7 @@ func (r *bitReader) coefficients(h *huffman, quant *[64]int32, b *[64]int32) (la
 			}
 		}
 		k = min(k, 63)
-		b[zigzag[k]&63] = value * quant[k&63]
+		b[k&63] = value
 		last = k
 	}
 	r.acc, r.n = acc, n

@@ -92,15 +92,8 @@ type lowRun struct {
 // position counts bits from the beginning of the interval.
 func (w *lowRun) position() int { return 8*(w.r.at+w.r.over) - int(w.r.n) }
 
-var undequantised = func() (q [64]int32) {
-	for i := range q {
-		q[i] = 1
-	}
-	return q
-}()
-
 func (w *lowRun) mcu() {
-	block := &w.s.block
+	coeffs := &w.s.coeffs
 	for i, c := range w.s.comps {
 		for range w.s.blocksOf(c) {
 			w.dc[i] += w.r.difference(w.s.dc[i])
@@ -109,12 +102,12 @@ func (w *lowRun) mcu() {
 				w.r.skipCoefficients(w.s.ac[i])
 				continue
 			}
-			*block = [64]int32{}
-			w.r.coefficients(w.s.ac[i], &undequantised, block)
+			*coeffs = [64]int16{}
+			w.r.coefficients(w.s.ac[i], coeffs)
 			for v := range keptCoefficients(c.ny) {
 				for u := range keptCoefficients(c.nx) {
 					if u+v > 0 {
-						w.low = append(w.low, int16(block[8*v+u]))
+						w.low = append(w.low, coeffs[unzigzag[8*v+u]])
 					}
 				}
 			}
@@ -145,7 +138,7 @@ func (s *scanParams) lowCoefficients(n int) ([]int16, error) {
 		perMCU += s.blocksOf(c) * c.kept()
 	}
 	run := func(r bitReader) *lowRun {
-		own := *s // its block is scratch space
+		own := *s // its coeffs are scratch space
 		return &lowRun{s: &own, r: r, dc: make([]int, len(s.comps))}
 	}
 	first := run(s.r)
