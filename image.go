@@ -43,10 +43,18 @@ type ImageOptions struct {
 	// ShortSide, if not 0, lets a JPEG be decoded at a half, a quarter or an eighth of its size, which is faster, as long as its
 	// shorter side keeps that many pixels. Processor.FastSide has the number for a model.
 	ShortSide int
+
+	device *bindings.Device // helps with JPEG; nil: nobody
 }
+
+// ImageOptions are the defaults, with the model's engine helping to decode JPEG files. The pixels are the same without it.
+func (m *Model) ImageOptions() ImageOptions { return ImageOptions{device: m.engine.Pictures()} }
 
 func (o ImageOptions) decode() imageio.Options {
 	options := imageio.Options{MaxPixels: o.MaxPixels, MaxBytes: o.MaxBytes, ShortSide: o.ShortSide}
+	if device := o.device; device != nil {
+		options.YCC = func(r *imageio.YCCRows) error { return device.YCCRows((*bindings.YCCRows)(r)) }
+	}
 	if turbo, err := bindings.FindTurboJPEG(); err == nil {
 		options.JPEG = turbo.Decode
 	}

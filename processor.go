@@ -72,12 +72,12 @@ func (p *Processor) FastSide() (int, error) {
 
 // resampler resizes pictures in the engine, and in Go once the model is closed.
 func (m *Model) resampler() preprocess.Resampler {
-	native := m.engine.Resampler()
-	if native == nil {
+	device := m.engine.Pictures()
+	if device == nil {
 		return nil
 	}
 	return func(p *preprocess.Pass) error {
-		err := native((*bindings.Resampling)(p))
+		err := device.Resample((*bindings.Resampling)(p))
 		if errors.Is(err, bindings.ErrClosed) {
 			return preprocess.Resample(p)
 		}

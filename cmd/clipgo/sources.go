@@ -131,6 +131,7 @@ func fastDecodeFlag() cli.Flag {
 
 // imageOptions say how pictures for m are loaded.
 func imageOptions(c *cli.Context, m *clipgo.Model) (o clipgo.ImageOptions, err error) {
+	o = m.ImageOptions()
 	if c.Bool("fast-decode") {
 		o.ShortSide, err = m.Processor().FastSide()
 	}

@@ -63,6 +63,11 @@
  *   dst[i] = clip((2^(shift-1) + sum over j < count of weight[j] * src[first + j]) >> shift)
  * along rows (CLIPGO_ACROSS: pixels of each row) or along columns (CLIPGO_DOWN), in 32-bit integers that wrap.
  *
+ * clipgo_ycc_rows makes red, green, blue of the components of a JPEG picture, which the caller has decoded. Chroma with a
+ * sample for 2 x 1 or 2 x 2 pixels is interpolated, 3 parts of the nearer and 1 of the farther, as libjpeg does; then
+ *   r = y + 1.402 (cr - 128), g = y - 0.34414 (cb - 128) - 0.71414 (cr - 128), b = y + 1.772 (cb - 128)
+ * in 16 fraction bits, rounded and clipped.
+ *
  * Inputs and outputs of a run lie in one buffer each: the values of that role in the order of the value table, each
  * [batch, rows, width] of 4-byte elements, starting at the next multiple of 64 bytes.
  */
@@ -81,7 +86,7 @@ extern "C" {
 #define CLIPGO_API __attribute__((visibility("default")))
 #endif
 
-#define CLIPGO_ABI_VERSION 3
+#define CLIPGO_ABI_VERSION 4
 
 enum {
     CLIPGO_OK = 0,
@@ -245,6 +250,16 @@ typedef struct clipgo_ceilings {
     double read; /* bytes a second from memory */
 } clipgo_ceilings;
 
+typedef struct clipgo_ycc_args {
+    uint32_t size;
+    uint32_t width, height;           /* of the picture, in pixels */
+    uint32_t across, down;            /* pixels of a chroma sample: 1 x 1, 2 x 1 or 2 x 2 */
+    uint32_t first, rows;             /* of the picture's rows, the ones to make */
+    uint32_t flags;                   /* 0 */
+    uint64_t y_stride, chroma_stride; /* bytes from a row to the next */
+    uint64_t cb_offset, cr_offset;    /* from the start of the planes, where y is */
+} clipgo_ycc_args;
+
 typedef struct clipgo_device clipgo_device;
 typedef struct clipgo_weights clipgo_weights;
 typedef struct clipgo_program clipgo_program;
@@ -312,6 +327,10 @@ CLIPGO_API int32_t clipgo_cancel(clipgo_context *context, int32_t on);
 CLIPGO_API int32_t clipgo_resample(clipgo_device *device, const clipgo_resample_args *args, const void *src,
                                    uint64_t src_bytes, const int32_t *kernel, void *dst, uint64_t dst_bytes,
                                    clipgo_error *err);
+
+/* Rows of a JPEG picture, on the caller's thread, to dst [rows, width, 3]. planes and dst may not overlap. */
+CLIPGO_API int32_t clipgo_ycc_rows(clipgo_device *device, const clipgo_ycc_args *args, const void *planes,
+                                   uint64_t planes_bytes, void *dst, uint64_t dst_bytes, clipgo_error *err);
 
 /* Nanoseconds spent in each op, summed over the runs of a context made with CLIPGO_CONTEXT_PROFILE; n >= n_ops. */
 CLIPGO_API int32_t clipgo_profile(clipgo_context *context, uint64_t *nanoseconds, uint64_t n, clipgo_error *err);

@@ -7,7 +7,7 @@
 #include "error.h"
 #include "exec.h"
 #include "memory.h"
-#include "resample.h"
+#include "picture.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -44,6 +44,10 @@ int32_t clipgo_layout(uint32_t *out, uint64_t n) {
         F(clipgo_resample_args, channels), F(clipgo_resample_args, shift), F(clipgo_resample_args, src_width),
         F(clipgo_resample_args, src_height), F(clipgo_resample_args, outputs), F(clipgo_resample_args, taps),
         F(clipgo_resample_args, src_stride), F(clipgo_resample_args, dst_stride),
+        S(clipgo_ycc_args), F(clipgo_ycc_args, size), F(clipgo_ycc_args, width), F(clipgo_ycc_args, height),
+        F(clipgo_ycc_args, across), F(clipgo_ycc_args, down), F(clipgo_ycc_args, first), F(clipgo_ycc_args, rows),
+        F(clipgo_ycc_args, flags), F(clipgo_ycc_args, y_stride), F(clipgo_ycc_args, chroma_stride),
+        F(clipgo_ycc_args, cb_offset), F(clipgo_ycc_args, cr_offset),
         S(clipgo_ceilings), F(clipgo_ceilings, size), F(clipgo_ceilings, threads), F(clipgo_ceilings, f32),
         F(clipgo_ceilings, bf16), F(clipgo_ceilings, int8), F(clipgo_ceilings, read),
 #undef S
@@ -299,6 +303,18 @@ int32_t clipgo_resample(clipgo_device *device, const clipgo_resample_args *args,
     CHECK_POINTER(dst);
     if (overlap(src, src_bytes, dst, dst_bytes)) return fail(err, CLIPGO_ERR_ARGUMENT, 0, "src and dst overlap");
     return resample(device->kernels, args, src, src_bytes, kernel, dst, dst_bytes, err);
+}
+
+int32_t clipgo_ycc_rows(clipgo_device *device, const clipgo_ycc_args *args, const void *planes, uint64_t planes_bytes,
+                        void *dst, uint64_t dst_bytes, clipgo_error *err) {
+    CHECK_POINTER(device);
+    CHECK_STRUCT(args);
+    CHECK_FLAGS(args, 0u);
+    CHECK_POINTER(planes);
+    CHECK_POINTER(dst);
+    if (overlap(planes, planes_bytes, dst, dst_bytes))
+        return fail(err, CLIPGO_ERR_ARGUMENT, 0, "planes and dst overlap");
+    return ycc_rows(device->kernels, args, planes, planes_bytes, dst, dst_bytes, err);
 }
 
 int32_t clipgo_profile(clipgo_context *context, uint64_t *nanoseconds, uint64_t n, clipgo_error *err) {

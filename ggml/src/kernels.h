@@ -81,6 +81,14 @@ typedef struct clipgo_resampling {
     uint32_t shift;
 } clipgo_resampling;
 
+/* A row of a JPEG picture. cb and cr: the nearer row of samples and, where down is 2, the farther one. */
+typedef struct clipgo_ycc_row {
+    const uint8_t *y, *cb[2], *cr[2];
+    uint8_t *rgb;
+    size_t width, chroma_width;
+    uint32_t across, down; /* pixels of a chroma sample: 1 x 1, 2 x 1 or 2 x 2 */
+} clipgo_ycc_row;
+
 typedef struct clipgo_kernels {
     const char *isa;
 
@@ -114,6 +122,7 @@ typedef struct clipgo_kernels {
     /* pictures */
     void (*resample_across)(const clipgo_resampling *args, size_t begin, size_t end); /* rows [begin, end) */
     void (*resample_down)(const clipgo_resampling *args, size_t begin, size_t end);   /* output rows [begin, end) */
+    void (*ycc_row)(const clipgo_ycc_row *args);
 
     /* Loops of the instructions that products are made of, n >= 1 rounds; they return the number of operations. NULL:
      * there are no such instructions. */

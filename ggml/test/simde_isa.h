@@ -69,6 +69,13 @@ static inline __m128i clipgo_cvtusepi32_epi8(simde__m512i a) {
     for (int i = 0; i < 16; i++) to[i] = (uint8_t)(from[i] < 255 ? from[i] : 255);
     return _mm_loadu_si128((const __m128i *)(const void *)to);
 }
+static inline __m256i clipgo_cvtepi32_epi16(simde__m512i a) {
+    uint32_t from[16];
+    uint16_t to[16];
+    memcpy(from, &a, 64);
+    for (int i = 0; i < 16; i++) to[i] = (uint16_t)from[i];
+    return _mm256_loadu_si256((const __m256i *)(const void *)to);
+}
 static inline simde__m512i clipgo_sra_epi32(simde__m512i a, __m128i bits) {
     int32_t x[16];
     memcpy(x, &a, 64);
@@ -114,6 +121,7 @@ static inline float clipgo_reduce_max_ps(simde__m512 a) {
 #define _mm512_cvtepu16_epi32(a) clipgo_cvtepu16_epi32(a)
 #define _mm512_cvtepu8_epi32(a) clipgo_cvtepu8_epi32(a)
 #define _mm512_cvtusepi32_epi8(a) clipgo_cvtusepi32_epi8(a)
+#define _mm512_cvtepi32_epi16(a) clipgo_cvtepi32_epi16(a)
 #define _mm512_sra_epi32(a, bits) clipgo_sra_epi32(a, bits)
 #define _mm512_cvtph_ps(a) clipgo_cvtph_ps(a)
 #define _mm512_maskz_loadu_ps(mask, p) clipgo_maskz_loadu_ps(mask, p)

@@ -41,8 +41,9 @@ func Pictures(ctx context.Context, isa string) (list []PictureTime, err error) {
 		return nil, err
 	}
 	defer e.Close()
-	native := e.Resampler()
-	resampler := func(p *preprocess.Pass) error { return native((*bindings.Resampling)(p)) }
+	device := e.Pictures()
+	resampler := func(p *preprocess.Pass) error { return device.Resample((*bindings.Resampling)(p)) }
+	rows := func(r *imageio.YCCRows) error { return device.YCCRows((*bindings.YCCRows)(r)) }
 	spec, err := preprocess.ParseHF([]byte(`{}`), "clip")
 	if err != nil {
 		return nil, err
@@ -51,7 +52,10 @@ func Pictures(ctx context.Context, isa string) (list []PictureTime, err error) {
 		name    string
 		options imageio.Options
 	}
-	decoders := []decoder{{name: "Go"}}
+	decoders := []decoder{
+		{"Go", imageio.Options{YCC: rows}},
+		{"Go, --fast-decode", imageio.Options{YCC: rows, ShortSide: spec.FastSide()}},
+	}
 	if turbo, err := bindings.FindTurboJPEG(); err == nil {
 		decoders = append(decoders, decoder{"libjpeg-turbo", imageio.Options{JPEG: turbo.Decode}})
 	}

@@ -77,13 +77,8 @@ func (e *Engine) Close() error {
 	return e.device.Close()
 }
 
-// Resampler returns what does passes over pictures, nil where there is no native library.
-func (e *Engine) Resampler() func(*bindings.Resampling) error {
-	if e.device == nil {
-		return nil
-	}
-	return e.device.Resample
-}
+// Pictures returns the device that works on pictures, nil where there is no native library.
+func (e *Engine) Pictures() *bindings.Device { return e.device }
 
 // Ceilings measures what no product on the engine's threads can exceed; see bindings.Device.
 func (e *Engine) Ceilings(readBytes int) (bindings.Ceilings, error) {

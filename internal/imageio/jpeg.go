@@ -15,6 +15,7 @@ type jpegReader struct {
 	outW, outH  int // of the picture, smaller where it is decoded scaled
 	progressive bool
 	comps       []jpegComponent
+	planes      []byte // of all components
 	maxH, maxV  int
 	quant       [4]*[64]int32  // zigzag order
 	tables      [2][4]*huffman // DC, AC
@@ -41,6 +42,8 @@ type jpegComponent struct {
 	coeffs       []int16 // progressive: [blocksH, blocksW, 64] in zigzag order
 	dc           int     // prediction
 }
+
+func (c *jpegComponent) planeSize() int { return c.nx * c.ny * c.blocksW * c.blocksH }
 
 func (c *jpegComponent) row(y int) []byte {
 	stride := c.nx * c.blocksW
@@ -249,9 +252,16 @@ func scaledSide(n, step int) (samples, pixels int) {
 
 // allocate makes room for what the scans bring.
 func (j *jpegReader) allocate() {
+	size := 0
+	for i := range j.comps {
+		size += j.comps[i].planeSize()
+	}
+	j.planes = make([]byte, size)
+	at := 0
 	for i := range j.comps {
 		c := &j.comps[i]
-		c.plane = make([]byte, c.nx*c.ny*c.blocksW*c.blocksH)
+		c.plane = j.planes[at : at+c.planeSize()]
+		at += len(c.plane)
 		if j.progressive {
 			c.coeffs = make([]int16, 64*c.blocksW*c.blocksH)
 		}
@@ -615,8 +625,29 @@ func (j *jpegReader) newPicture() (p *Picture, ycc bool) {
 	return newPicture(mode, j.outW, j.outH), ycc && !j.keepColours
 }
 
+// yccRows makes rows from..to outside of Go, if that is possible.
+func (j *jpegReader) yccRows(p *Picture, from, to int) bool {
+	if j.d.ycc == nil || len(j.comps) != 3 || from == to {
+		return false
+	}
+	y, cb, cr := &j.comps[0], &j.comps[1], &j.comps[2]
+	across, down := cb.stepX, cb.stepY
+	common := across == 1 && down == 1 || across == 2 && down <= 2 && cb.w > 2 // narrower ones are not interpolated
+	if !common || y.stepX != 1 || y.stepY != 1 || cr.stepX != across || cr.stepY != down || cr.nx*cr.blocksW != cb.nx*cb.blocksW {
+		return false
+	}
+	return j.d.ycc(&YCCRows{
+		Width: j.outW, Height: j.outH, Across: across, Down: down, First: from, Rows: to - from, Planes: j.planes,
+		YStride: y.nx * y.blocksW, ChromaStride: cb.nx * cb.blocksW, CbOffset: len(y.plane), CrOffset: len(y.plane) + len(cb.plane),
+		Dst: p.Pix[3*j.outW*from : 3*j.outW*to],
+	}) == nil
+}
+
 // rows makes rows from..to of the picture.
 func (j *jpegReader) rows(p *Picture, ycc bool, from, to int) {
+	if ycc && j.yccRows(p, from, to) {
+		return
+	}
 	n, w := len(j.comps), j.outW
 	bufs := make([]byte, n*w)
 	sums := make([]int32, w)

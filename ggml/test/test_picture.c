@@ -149,6 +149,123 @@ static void test_refusals(clipgo_device *device) {
     CHECK(clipgo_resample(device, &a, src, 24, kernel, NULL, 12, NULL) == CLIPGO_ERR_ARGUMENT, "no result");
 }
 
+/* A chroma sample in 16ths (2 x 2), quarters (2 x 1) or as it is: nearer ones count three times as much as farther ones. */
+static int32_t plain_chroma(const clipgo_ycc_args *a, const uint8_t *plane, uint32_t x, uint32_t y) {
+    int32_t width = (int32_t)((a->width + a->across - 1) / a->across),
+            height = (int32_t)((a->height + a->down - 1) / a->down);
+    int32_t cx = (int32_t)(x / a->across), cy = (int32_t)(y / a->down);
+    int32_t other_x = x % 2 ? (cx + 1 < width ? cx + 1 : cx) : (cx > 0 ? cx - 1 : cx);
+    int32_t other_y = y % 2 ? (cy + 1 < height ? cy + 1 : cy) : (cy > 0 ? cy - 1 : cy);
+#define AT(x, y) ((int32_t)plane[(uint64_t)(y)*a->chroma_stride + (uint64_t)(x)])
+    if (a->across == 1) return AT(cx, cy);
+    if (a->down == 1) return (3 * AT(cx, cy) + AT(other_x, cy) + (x % 2 ? 2 : 1)) >> 2;
+    return (9 * AT(cx, cy) + 3 * AT(cx, other_y) + 3 * AT(other_x, cy) + AT(other_x, other_y) + (x % 2 ? 7 : 8)) >> 4;
+#undef AT
+}
+
+static uint8_t plain_clip(int32_t v) { return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v); }
+
+static void test_ycc(clipgo_device *device, const char *isa, uint32_t across, uint32_t down, uint32_t width,
+                     uint32_t height) {
+    clipgo_ycc_args a = {.size = sizeof a, .width = width, .height = height, .across = across, .down = down};
+    uint64_t chroma_width = (width + across - 1) / across, chroma_height = (height + down - 1) / down;
+    a.y_stride = width + random_below(&seed, 9);
+    a.chroma_stride = chroma_width + random_below(&seed, 9);
+    a.cb_offset = a.y_stride * height;
+    a.cr_offset = a.cb_offset + a.chroma_stride * chroma_height;
+    a.first = random_below(&seed, height);
+    a.rows = 1 + random_below(&seed, height - a.first);
+    uint64_t bytes = a.cr_offset + a.chroma_stride * (chroma_height - 1) + chroma_width;
+    uint64_t dst_bytes = 3ull * width * a.rows;
+    uint8_t *planes = malloc(bytes), *dst = malloc(dst_bytes);
+    for (uint64_t i = 0; i < bytes; i++) planes[i] = (uint8_t)random_bits(&seed);
+    clipgo_error err = {.size = sizeof err};
+    int32_t status = clipgo_ycc_rows(device, &a, planes, bytes, dst, dst_bytes, &err);
+    CHECK(status == CLIPGO_OK, "%s: %s", isa, err.message);
+    uint64_t wrong = 0;
+    for (uint32_t i = 0; i < a.rows; i++)
+        for (uint32_t x = 0; x < width; x++) {
+            int32_t luma = planes[(a.first + i) * a.y_stride + x];
+            int32_t cb = plain_chroma(&a, planes + a.cb_offset, x, a.first + i) - 128;
+            int32_t cr = plain_chroma(&a, planes + a.cr_offset, x, a.first + i) - 128;
+            const uint8_t *got = dst + 3 * ((uint64_t)i * width + x);
+            wrong += got[0] != plain_clip(luma + ((91881 * cr + 32768) >> 16));
+            wrong += got[1] != plain_clip(luma + ((-22554 * cb - 46802 * cr + 32768) >> 16));
+            wrong += got[2] != plain_clip(luma + ((116130 * cb + 32768) >> 16));
+        }
+    CHECK(wrong == 0, "%s: %llu bytes of %u x %u, chroma %u x %u", isa, (unsigned long long)wrong, width, height,
+          across, down);
+    CHECK(clipgo_ycc_rows(device, &a, planes, bytes - 1, dst, dst_bytes, &err) == CLIPGO_ERR_ARGUMENT, "cr is cut");
+    CHECK(clipgo_ycc_rows(device, &a, planes, bytes, dst, dst_bytes - 1, &err) == CLIPGO_ERR_ARGUMENT,
+          "the result is cut");
+    free(planes);
+    free(dst);
+}
+
+static void test_ycc_isa(clipgo_device *device, const char *isa) {
+    for (uint32_t across = 1; across <= 2; across++)
+        for (uint32_t down = 1; down <= across; down++) {
+            for (uint32_t width = 1; width < 50; width++)
+                test_ycc(device, isa, across, down, width, 1 + random_below(&seed, 9));
+            test_ycc(device, isa, across, down, 1023, 5);
+            test_ycc(device, isa, across, down, 1024, 6);
+            test_ycc(device, isa, across, down, 1025, 7);
+        }
+}
+
+static void test_ycc_refusals(clipgo_device *device) {
+    uint8_t planes[64] = {0}, dst[64];
+    const clipgo_ycc_args right = {.size = sizeof right,
+                                   .width = 4,
+                                   .height = 4,
+                                   .across = 2,
+                                   .down = 2,
+                                   .rows = 4,
+                                   .y_stride = 4,
+                                   .chroma_stride = 2,
+                                   .cb_offset = 16,
+                                   .cr_offset = 20};
+    clipgo_error err = {.size = sizeof err};
+    clipgo_ycc_args a = right;
+    CHECK(clipgo_ycc_rows(device, &a, planes, 24, dst, 48, &err) == CLIPGO_OK, "%s", err.message);
+#define REFUSED(change)                                                                                                \
+    do {                                                                                                               \
+        a = right;                                                                                                     \
+        change;                                                                                                        \
+        err.message[0] = '\0';                                                                                         \
+        CHECK(clipgo_ycc_rows(device, &a, planes, 24, dst, 48, &err) == CLIPGO_ERR_ARGUMENT && err.message[0] != '\0', \
+              #change);                                                                                                \
+    } while (0)
+    REFUSED(a.size = 1);
+    REFUSED(a.flags = 1);
+    REFUSED(a.width = 0);
+    REFUSED(a.width = UINT32_MAX);
+    REFUSED(a.height = 0);
+    REFUSED(a.height = 5);
+    REFUSED(a.across = 0);
+    REFUSED(a.across = 1); /* 1 x 2 is not among them */
+    REFUSED(a.across = 4);
+    REFUSED(a.down = 4);
+    REFUSED(a.first = 1);
+    REFUSED(a.first = 5);
+    REFUSED(a.rows = 0);
+    REFUSED(a.rows = UINT32_MAX);
+    REFUSED(a.y_stride = 3);
+    REFUSED(a.y_stride = UINT64_MAX);
+    REFUSED(a.chroma_stride = 1);
+    REFUSED(a.chroma_stride = UINT64_MAX / 2 + 2);
+    REFUSED(a.cb_offset = 21);
+    REFUSED(a.cr_offset = 21);
+    REFUSED(a.cr_offset = UINT64_MAX);
+#undef REFUSED
+    a = right;
+    CHECK(clipgo_ycc_rows(device, &a, planes, 24, planes + 8, 48, &err) == CLIPGO_ERR_ARGUMENT, "overlap");
+    CHECK(clipgo_ycc_rows(NULL, &a, planes, 24, dst, 48, &err) == CLIPGO_ERR_ARGUMENT, "no device");
+    CHECK(clipgo_ycc_rows(device, NULL, planes, 24, dst, 48, &err) == CLIPGO_ERR_ARGUMENT, "no args");
+    CHECK(clipgo_ycc_rows(device, &a, NULL, 24, dst, 48, &err) == CLIPGO_ERR_ARGUMENT, "no planes");
+    CHECK(clipgo_ycc_rows(device, &a, planes, 24, NULL, 48, NULL) == CLIPGO_ERR_ARGUMENT, "no result");
+}
+
 int main(void) {
     const clipgo_kernels *isa;
     for (uint32_t i = 0; (isa = dispatch_nth(i)) != NULL; i++) {
@@ -159,6 +276,8 @@ int main(void) {
         CHECK(clipgo_device_create(&options, &device, &err) == CLIPGO_OK, "%s", err.message);
         test_isa(device, isa->isa);
         test_refusals(device);
+        test_ycc_isa(device, isa->isa);
+        test_ycc_refusals(device);
         clipgo_device_free(device);
     }
     return test_result();

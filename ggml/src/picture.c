@@ -1,4 +1,4 @@
-#include "resample.h"
+#include "picture.h"
 
 #include "error.h"
 
@@ -53,5 +53,43 @@ int32_t resample(const clipgo_kernels *kernels, const clipgo_resample_args *args
                            .shift = args->shift};
     if (down) kernels->resample_down(&a, 0, args->outputs);
     else kernels->resample_across(&a, 0, args->src_height);
+    return CLIPGO_OK;
+}
+
+int32_t ycc_rows(const clipgo_kernels *kernels, const clipgo_ycc_args *args, const void *planes, uint64_t planes_bytes,
+                 void *dst, uint64_t dst_bytes, clipgo_error *err) {
+    if (args->width < 1 || args->width > max_side || args->height < 1 || args->height > max_side)
+        return fail(err, CLIPGO_ERR_ARGUMENT, 0, "a picture of %u x %u pixels, expected 1 to %d", args->width,
+                    args->height, max_side);
+    if (!((args->across == 1 && args->down == 1) || (args->across == 2 && (args->down == 1 || args->down == 2))))
+        return fail(err, CLIPGO_ERR_ARGUMENT, args->across,
+                    "chroma samples of %u x %u pixels, expected 1 x 1, 2 x 1 or 2 x 2", args->across, args->down);
+    uint64_t chroma_width = (args->width + args->across - 1) / args->across;
+    uint64_t chroma_height = (args->height + args->down - 1) / args->down;
+    if (!fits(args->height, args->width, args->y_stride, planes_bytes) || args->cb_offset > planes_bytes ||
+        args->cr_offset > planes_bytes ||
+        !fits(chroma_height, chroma_width, args->chroma_stride, planes_bytes - args->cb_offset) ||
+        !fits(chroma_height, chroma_width, args->chroma_stride, planes_bytes - args->cr_offset))
+        return fail(err, CLIPGO_ERR_ARGUMENT, (int64_t)planes_bytes,
+                    "the components of %u x %u pixels aren't within their bytes", args->width, args->height);
+    if (args->first > args->height || args->rows > args->height - args->first || args->rows < 1 ||
+        !fits(args->rows, 3ull * args->width, 3ull * args->width, dst_bytes))
+        return fail(err, CLIPGO_ERR_ARGUMENT, args->rows, "%u rows from row %u on of %u, to %llu bytes", args->rows,
+                    args->first, args->height, (unsigned long long)dst_bytes);
+    const uint8_t *y = planes, *cb = y + args->cb_offset, *cr = y + args->cr_offset;
+    clipgo_ycc_row a = {
+        .width = args->width, .chroma_width = (size_t)chroma_width, .across = args->across, .down = args->down};
+    for (uint32_t i = 0; i < args->rows; i++) {
+        uint64_t row = args->first + i, near = row / args->down, far = near;
+        if (args->down == 2 && row % 2 == 0 && near > 0) far--;
+        if (args->down == 2 && row % 2 == 1 && near + 1 < chroma_height) far++;
+        a.y = y + row * args->y_stride;
+        a.cb[0] = cb + near * args->chroma_stride;
+        a.cb[1] = cb + far * args->chroma_stride;
+        a.cr[0] = cr + near * args->chroma_stride;
+        a.cr[1] = cr + far * args->chroma_stride;
+        a.rgb = (uint8_t *)dst + 3ull * args->width * i;
+        kernels->ycc_row(&a);
+    }
     return CLIPGO_OK;
 }

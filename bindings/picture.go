@@ -2,6 +2,7 @@ package bindings
 
 import (
 	"fmt"
+	"math"
 	"unsafe"
 )
 
@@ -47,3 +48,37 @@ func (d *Device) Resample(r *Resampling) error {
 			unsafe.Pointer(unsafe.SliceData(r.Dst)), uint64(len(r.Dst)), e))
 	})
 }
+
+// YCCRows are rows to be made of the components of a JPEG picture, as clipgo.h defines it.
+type YCCRows struct {
+	Width, Height         int // of the picture
+	Across, Down          int // pixels of a chroma sample: 1 x 1, 2 x 1 or 2 x 2
+	First, Rows           int // which of the picture's rows
+	Planes                []byte
+	YStride, ChromaStride int    // bytes from a row to the next
+	CbOffset, CrOffset    int    // in Planes, which begin with Y
+	Dst                   []byte // [Rows, Width, 3]
+}
+
+// YCCRows makes them on the caller's thread. Several goroutines may call it.
+func (d *Device) YCCRows(r *YCCRows) error {
+	const call = "make rows of a picture"
+	for _, n := range []int{r.Width, r.Height, r.Across, r.Down, r.First, r.Rows, r.YStride, r.ChromaStride, r.CbOffset, r.CrOffset} {
+		if n < 0 || n > 1<<40 {
+			return fmt.Errorf("%s: a size of %d, expected 0 to 2^40", call, n)
+		}
+	}
+	args := yccArgs{
+		Size: uint32(unsafe.Sizeof(yccArgs{})), Width: clamp32(r.Width), Height: clamp32(r.Height), Across: clamp32(r.Across),
+		Down: clamp32(r.Down), First: clamp32(r.First), Rows: clamp32(r.Rows), YStride: uint64(r.YStride),
+		ChromaStride: uint64(r.ChromaStride), CbOffset: uint64(r.CbOffset), CrOffset: uint64(r.CrOffset),
+	}
+	return d.use(call, func(ptr uintptr) error {
+		e := newErrorRecord()
+		return e.result(call, d.lib.fn.yccRows(ptr, &args, unsafe.Pointer(unsafe.SliceData(r.Planes)), uint64(len(r.Planes)),
+			unsafe.Pointer(unsafe.SliceData(r.Dst)), uint64(len(r.Dst)), e))
+	})
+}
+
+// clamp32 makes what is too large for the engine something that it refuses.
+func clamp32(n int) uint32 { return uint32(min(n, math.MaxUint32)) }
