@@ -94,12 +94,12 @@ func WithInterpreter() Option { return func(o *options) { o.engine.Interpreter =
 // Activations says how the left sides of matrix products with quantised weights are kept.
 type Activations = bindings.Activations
 
-// The kinds of activations. Without an option the native engine takes Int8PerBlock and the interpreter Float32.
+// The kinds of activations. Without an option the native engine takes Int8 and the interpreter Float32.
 const (
 	Float32      Activations = bindings.ActivationsF32
-	Int8PerBlock Activations = bindings.ActivationsInt8Block // a scale per 32 columns
-	Int8PerRow   Activations = bindings.ActivationsInt8Row   // a scale per row: a little faster and coarser
-	BFloat16     Activations = bindings.ActivationsBF16      // with F16 and BF16 weights; others as Int8PerBlock
+	Int8         Activations = bindings.ActivationsInt8      // a scale per 128 columns
+	Int8PerBlock Activations = bindings.ActivationsInt8Block // a scale per 32 columns: finer and a little slower
+	BFloat16     Activations = bindings.ActivationsBF16      // with F16 and BF16 weights; others as Int8
 )
 
 // WithActivations chooses how products with quantised weights are computed.
@@ -160,7 +160,7 @@ func open(f *gguf.File, opts []Option) (*Model, error) {
 
 // openEngine falls back to the interpreter where no library is to be found, unless one was named.
 func openEngine(o options) (*engine.Engine, error) {
-	o.engine.Activations = Int8PerBlock
+	o.engine.Activations = Int8
 	if o.engine.Interpreter {
 		o.engine.Activations = Float32
 	}

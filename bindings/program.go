@@ -17,8 +17,8 @@ type Activations uint32
 // The kinds of activations.
 const (
 	ActivationsF32       Activations = iota // products in float32 whatever the weights' type
+	ActivationsInt8                         // with quantised weights: 8 bits, a scale per 128 columns
 	ActivationsInt8Block                    // with quantised weights: 8 bits, a scale per 32 columns
-	ActivationsInt8Row                      // with quantised weights: 8 bits, a scale per row
 	ActivationsBF16                         // with F16 and BF16 weights: bfloat16, summed in float32
 )
 

@@ -31,7 +31,7 @@ func engineFlags() []cli.Flag {
 }
 
 func activationsFlag() cli.Flag {
-	return &cli.StringFlag{Name: "activations", Value: "int8", Usage: "`KIND` of left sides of products: int8 (default), int8-row or float32\n\twith quantised weights; bfloat16 also with F16 and BF16 ones"}
+	return &cli.StringFlag{Name: "activations", Value: "int8", Usage: "`KIND` of left sides of products: int8 (default), int8-block or float32\n\twith quantised weights; bfloat16 also with F16 and BF16 ones"}
 }
 
 func fastFlag() cli.Flag {
@@ -43,10 +43,10 @@ func isaFlag() cli.Flag {
 }
 
 var activations = map[string]clipgo.Activations{
-	"int8":     clipgo.Int8PerBlock,
-	"int8-row": clipgo.Int8PerRow,
-	"float32":  clipgo.Float32,
-	"bfloat16": clipgo.BFloat16,
+	"int8":       clipgo.Int8,
+	"int8-block": clipgo.Int8PerBlock,
+	"float32":    clipgo.Float32,
+	"bfloat16":   clipgo.BFloat16,
 }
 
 // chosenActivations reads --activations and --fast.
@@ -54,7 +54,7 @@ func chosenActivations(c *cli.Context) (clipgo.Activations, error) {
 	name := c.String("activations")
 	a, ok := activations[name]
 	if !ok {
-		return a, fmt.Errorf("--activations is %q, expected int8, int8-row, float32 or bfloat16", name)
+		return a, fmt.Errorf("--activations is %q, expected int8, int8-block, float32 or bfloat16", name)
 	}
 	if c.Bool("fast") {
 		if c.IsSet("activations") && a != clipgo.BFloat16 {

@@ -122,7 +122,7 @@ func TestUsageErrors(t *testing.T) {
 		"empty list of labels":        {[]string{"classify", "--labels", "", "x.png"}, []string{"no labels"}},
 		"only commas":                 {[]string{"classify", "--labels", " , ,", "x.png"}, []string{"no labels"}},
 		"labels file missing":         {[]string{"classify", "--labels-file", "/nonexistent", "x.png"}, []string{"reading labels", "/nonexistent"}},
-		"bad activations":             {[]string{"classify", "-l", "a", "--activations", "int3", "x.png"}, []string{`--activations is "int3"`, "int8-row"}},
+		"bad activations":             {[]string{"classify", "-l", "a", "--activations", "int3", "x.png"}, []string{`--activations is "int3"`, "int8-block"}},
 		"negative threads":            {[]string{"classify", "-l", "a", "--threads", "-2", "x.png"}, []string{"--threads is -2"}},
 		"too many threads":            {[]string{"classify", "-l", "a", "--threads", "100000", "x.png"}, []string{"100000"}},
 		"unknown instruction set":     {[]string{"classify", "-l", "a", "--isa", "mmx", "x.png"}, []string{`"mmx"`, "expected one of", "scalar"}},

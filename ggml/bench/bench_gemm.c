@@ -1,7 +1,7 @@
 /* bench_gemm.c: matrix products of CLIP's shapes, per weight type and instruction set, as shares of the ceiling
  * measured in the same run.
  *
- *   bench_gemm [-i isa] [-t type] [-a f32|int8|row|bf16] [-n threads] [-r rows]
+ *   bench_gemm [-i isa] [-t type] [-a f32|int8|block|bf16] [-n threads] [-r rows]
  *
  * Prints GOP/s, and in brackets the percentage of the ceiling of the type's own arithmetic; preparing the activations
  * is included, packing isn't. Each thread's own processor time counts, so that other processes disturb little; with two
@@ -154,7 +154,7 @@ static void bench_type(const clipgo_kernels *k, size_t type, uint32_t activation
 int main(int argc, char **argv) {
     const char *isa = "", *type = NULL, *activations = NULL;
     size_t threads = 1, rows = 0;
-    static const char *const names[] = {"f32", "int8", "row", "bf16"};
+    static const char *const names[] = {"f32", "int8", "block", "bf16"};
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "-i") == 0) isa = argv[i + 1];
         if (strcmp(argv[i], "-t") == 0) type = argv[i + 1];
@@ -183,9 +183,8 @@ int main(int argc, char **argv) {
     for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) {
         if (type && strcmp(type, types[t].name) != 0) continue;
         for (uint32_t a = 0; a < 4; a++) {
-            int wanted = activations
-                             ? strcmp(activations, names[a]) == 0
-                             : a == (types[t].elements > 1 ? CLIPGO_ACTIVATIONS_INT8_BLOCK : CLIPGO_ACTIVATIONS_F32);
+            int wanted = activations ? strcmp(activations, names[a]) == 0
+                                     : a == (types[t].elements > 1 ? CLIPGO_ACTIVATIONS_INT8 : CLIPGO_ACTIVATIONS_F32);
             if (wanted) bench_type(k, t, a, &c, threads, rows);
         }
     }

@@ -187,9 +187,9 @@ typedef struct clipgo_op {
 
 enum {
     CLIPGO_ACTIVATIONS_F32 = 0,        /* products in float32 whatever the weights' type */
-    CLIPGO_ACTIVATIONS_INT8_BLOCK = 1, /* with quantised weights: 8-bit activations, a scale per 32 columns */
-    CLIPGO_ACTIVATIONS_INT8_ROW = 2,   /* with quantised weights: 8-bit activations, a scale per row */
-    CLIPGO_ACTIVATIONS_BF16 = 3        /* with F16 and BF16 weights: products of bfloat16, summed in float32 */
+    CLIPGO_ACTIVATIONS_INT8 = 1,       /* with quantised weights: 8-bit activations, a scale per 128 columns */
+    CLIPGO_ACTIVATIONS_INT8_BLOCK = 2, /* the same with a scale per 32 columns: finer and slower */
+    CLIPGO_ACTIVATIONS_BF16 = 3        /* INT8, and with F16 and BF16 weights products of bfloat16, summed in float32 */
 };
 
 typedef struct clipgo_program_desc {

@@ -74,7 +74,7 @@ static int32_t in[16 + BATCH];
 static float out[BATCH * WIDTH];
 
 static clipgo_device_options device_options = {.size = sizeof device_options, .threads = 2};
-static clipgo_program_desc desc = {.size = sizeof desc, .activations = CLIPGO_ACTIVATIONS_INT8_BLOCK};
+static clipgo_program_desc desc = {.size = sizeof desc, .activations = CLIPGO_ACTIVATIONS_INT8};
 static clipgo_context_options context_options = {
     .size = sizeof context_options, .max_batch = BATCH, .max_rows = ROWS + 3, .flags = CLIPGO_CONTEXT_PROFILE};
 
@@ -375,7 +375,7 @@ static void test_sharing(void) {
           (unsigned long long)memory.packed_bytes);
     desc.activations = CLIPGO_ACTIVATIONS_F32;
     CHECK(clipgo_program_create(s.weights, &desc, m.values, m.ops, &third, &s.err) == CLIPGO_OK, "%s", s.err.message);
-    desc.activations = CLIPGO_ACTIVATIONS_INT8_BLOCK;
+    desc.activations = CLIPGO_ACTIVATIONS_INT8;
     clipgo_program_memory(third, &memory, &s.err);
     CHECK(memory.packed_bytes >= WIDTH * WIDTH, "%llu bytes", (unsigned long long)memory.packed_bytes);
     clipgo_program_free(s.program); /* the second's panels are the first's */

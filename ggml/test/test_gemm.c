@@ -114,14 +114,15 @@ static float to_bf16(float x) {
 
 /* What form leaves of a row of activations, worked out here anew. */
 static void round_activations(float *x, size_t k, clipgo_form form) {
-    size_t run = form == CLIPGO_FORM_Q8_BLOCK ? 32 : k;
+    size_t run = form == CLIPGO_FORM_Q8_BLOCK ? 32 : 128;
     for (size_t i = 0; i < k; i++)
         if (form == CLIPGO_FORM_BF16) x[i] = to_bf16(x[i]);
-    if (form != CLIPGO_FORM_Q8_BLOCK && form != CLIPGO_FORM_Q8_ROW) return;
+    if (form != CLIPGO_FORM_Q8 && form != CLIPGO_FORM_Q8_BLOCK) return;
     for (size_t b = 0; b < k; b += run) {
+        size_t end = b + run < k ? b + run : k;
         float max = 0;
-        for (size_t i = b; i < b + run; i++) max = fmaxf(max, fabsf(x[i]));
-        for (size_t i = b; i < b + run; i++) x[i] = max > 0 ? max / 127 * nearbyintf(x[i] * (127 / max)) : 0;
+        for (size_t i = b; i < end; i++) max = fmaxf(max, fabsf(x[i]));
+        for (size_t i = b; i < end; i++) x[i] = max > 0 ? max / 127 * nearbyintf(x[i] * (127 / max)) : 0;
     }
 }
 
@@ -212,12 +213,12 @@ static void run(const job *j) {
 
 /* Every ISA makes the same bytes of the same activations, and NaN and infinity survive into the product. */
 static void test_prepare(const clipgo_kernels *isa) {
-    enum { K = 96 };
+    enum { K = 160 }; /* a group of four blocks, and one block */
     float x[3][K];
     for (int i = 0; i < 3 * K; i++) x[i / K][i % K] = (float)(int)(random_bits() % 255) - 127 + 0.5f * (float)(i % 2);
     x[0][5] = 127, x[1][40] = 0;
     for (int i = 32; i < 64; i++) x[2][i] = i % 3 ? 1e-40f : 0; /* too small for 127 / max */
-    for (int form = CLIPGO_FORM_Q8_BLOCK; form <= CLIPGO_FORM_Q8_ROW; form++) {
+    for (int form = CLIPGO_FORM_Q8; form <= CLIPGO_FORM_Q8_BLOCK; form++) {
         size_t bytes = isa->prepared_bytes((clipgo_form)form, K);
         size_t scalar_bytes = clipgo_kernels_scalar.prepared_bytes((clipgo_form)form, K);
         CHECK(bytes % 64 == 0 && bytes >= scalar_bytes, "%s: prepared rows of %zu bytes", isa->isa, bytes);
@@ -231,7 +232,7 @@ static void test_prepare(const clipgo_kernels *isa) {
     }
     for (uint32_t activations = 0; activations <= 2; activations++)
         for (int bad = 0; bad < 2; bad++) {
-            uint8_t tensor[3 * 34] = {0, 0x3c}; /* one row of q8_0 */
+            uint8_t tensor[K / 32 * 34] = {0, 0x3c}; /* one row of q8_0 */
             float out[1] = {0}, row[K] = {0};
             row[41] = bad ? INFINITY : NAN;
             clipgo_matrix w = {0};

@@ -319,14 +319,14 @@ int main(void) {
                 test_linear(batch, 7, 64, 33, 1, CLIPGO_ACTIVATIONS_F32, 2e-6);
                 test_linear(batch, 7, 61, 32, 30, CLIPGO_ACTIVATIONS_F32, 2e-6);
                 test_linear(batch, 65, 64, 96, 8, CLIPGO_ACTIVATIONS_F32, 2e-6);
-                test_linear(batch, 65, 64, 97, 8, CLIPGO_ACTIVATIONS_INT8_BLOCK, 0.02);
-                test_linear(batch, 5, 96, 40, 8, CLIPGO_ACTIVATIONS_INT8_ROW, 0.02);
+                test_linear(batch, 65, 64, 97, 8, CLIPGO_ACTIVATIONS_INT8, 0.02);
+                test_linear(batch, 5, 96, 40, 8, CLIPGO_ACTIVATIONS_INT8_BLOCK, 0.02);
                 test_linear(batch, 11, 50, 40, 30, CLIPGO_ACTIVATIONS_BF16, 0.02);
                 test_attention(batch, 1, 1, 1, 1);
                 test_attention(batch, 3, 29, 3, 5);
                 test_attention(batch, 9, 50, 2, 64);
                 test_layers(batch, 9, 64, 0, CLIPGO_ACTIVATIONS_F32, 1e-5);
-                test_layers(batch, 21, 64, 8, CLIPGO_ACTIVATIONS_INT8_BLOCK, 0.05);
+                test_layers(batch, 21, 64, 8, CLIPGO_ACTIVATIONS_INT8, 0.05);
             }
         }
     /* more keys than a block holds, more queries than a thread takes, more rows than a block of a product */
@@ -334,7 +334,7 @@ int main(void) {
         threads = 2;
         test_attention(1, 2, 1100, 1, 8);
         test_attention(1, 100, 513, 1, 20);
-        test_linear(2, 700, 96, 40, 8, CLIPGO_ACTIVATIONS_INT8_BLOCK, 0.02);
+        test_linear(2, 700, 96, 40, 8, CLIPGO_ACTIVATIONS_INT8, 0.02);
         test_linear(2, 700, 100, 40, 0, CLIPGO_ACTIVATIONS_F32, 2e-6);
     }
     return test_result();

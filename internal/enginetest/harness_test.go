@@ -331,7 +331,7 @@ func (f *fixture) compare(tol float64) {
 	for _, d := range devices(f.t) {
 		a := f.activations
 		if a == bindings.ActivationsBF16 && !hasBF16(d.isa) {
-			a = bindings.ActivationsF32
+			a = bindings.ActivationsInt8
 		}
 		if wants[a] == nil {
 			want, err := f.oracle(in, a)

@@ -38,7 +38,7 @@ func TestLinearTypes(t *testing.T) {
 					f := newFixture(t, uint64(i), s[0], s[1])
 					f.activations = a
 					tol := tolerance
-					if typ.Quantized() && (a == bindings.ActivationsInt8Block || a == bindings.ActivationsInt8Row) {
+					if typ.Quantized() && a != bindings.ActivationsF32 {
 						tol = toleranceInt8
 					}
 					f.Output("y", f.linear(f.floats(program.PerItem(0), cols), f.weight(typ, s[3], cols)))
@@ -54,7 +54,7 @@ func TestLinearRows(t *testing.T) {
 	for _, typ := range []gguf.Type{gguf.F32, gguf.F16, gguf.Q8_0, gguf.Q4_0} {
 		for _, rows := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 24, 25, 47, 48, 49, 77, 300} {
 			f := newFixture(t, uint64(rows), 1, rows)
-			f.activations = bindings.ActivationsInt8Block
+			f.activations = bindings.ActivationsInt8
 			f.Output("y", f.linear(f.floats(program.PerItem(0), 64), f.weight(typ, 50, 64)))
 			f.compare(tolerance)
 		}
@@ -65,7 +65,7 @@ func TestLinearRows(t *testing.T) {
 func TestLinearDeep(t *testing.T) {
 	for _, typ := range []gguf.Type{gguf.F32, gguf.BF16, gguf.Q8_0, gguf.Q4_K} {
 		f := newFixture(t, 7, 1, 5)
-		f.activations = bindings.ActivationsInt8Block
+		f.activations = bindings.ActivationsInt8
 		f.Output("y", f.linear(f.floats(program.PerItem(0), 4096), f.weight(typ, 37, 4096)))
 		f.compare(2 * tolerance)
 	}
@@ -80,7 +80,7 @@ func TestLinearEpilogue(t *testing.T) {
 			for parts := range 16 {
 				for _, mix := range mixes {
 					f := newFixture(t, uint64(parts), 2, 3)
-					f.activations = bindings.ActivationsInt8Block
+					f.activations = bindings.ActivationsInt8
 					args := program.LinearArgs{Act: act, Gate: program.None, Scale: program.None, Residual: program.None}
 					width := 0
 					for i, typ := range mix {
@@ -126,7 +126,7 @@ func TestLinearInt8Edges(t *testing.T) {
 		"infinite": func(i int) float32 { return []float32{1, 2, 3, 0}[i%4] / float32(max(0, 5-i)) },
 	}
 	for name, row := range rows {
-		for _, a := range []bindings.Activations{bindings.ActivationsInt8Block, bindings.ActivationsInt8Row} {
+		for _, a := range []bindings.Activations{bindings.ActivationsInt8, bindings.ActivationsInt8Block} {
 			t.Run(fmt.Sprintf("%s/activations%d", name, a), func(t *testing.T) {
 				f := newFixture(t, 1, 1, 2)
 				f.activations = a
@@ -155,8 +155,8 @@ func TestNormIntoLinear(t *testing.T) {
 	}{
 		{bindings.ActivationsF32, gguf.F32, tolerance, "f32"},
 		{bindings.ActivationsF32, gguf.Q8_0, tolerance, "f32 of q8_0"},
-		{bindings.ActivationsInt8Block, gguf.Q8_0, 3e-3, "int8 block"},
-		{bindings.ActivationsInt8Row, gguf.Q4_0, 3e-3, "int8 row"},
+		{bindings.ActivationsInt8, gguf.Q8_0, 3e-3, "int8"},
+		{bindings.ActivationsInt8Block, gguf.Q4_0, 3e-3, "int8 block"},
 		{bindings.ActivationsBF16, gguf.F16, 3e-3, "bf16"},
 	} {
 		for _, readers := range []string{"one linear", "two linears", "two forms", "an add as well", "an output"} {

@@ -19,7 +19,9 @@ const (
 // form returns how activations are kept against weights of a type.
 func (a Activations) form(t gguf.Type) Activations {
 	switch {
-	case (a == Int8Block || a == Int8Row) && t.Quantized():
+	case t.Quantized() && a == BF16:
+		return Int8
+	case t.Quantized():
 		return a
 	case a == BF16 && (t == gguf.F16 || t == gguf.BF16):
 		return BF16
@@ -57,8 +59,8 @@ func (r *run) prepare(form Activations) ([]float64, error) {
 	return out, r.parallel(rows, func(i int) error {
 		to := out[i*x.width : (i+1)*x.width]
 		switch row := x.row(i); form {
-		case Int8Row:
-			quantize8(to, row, x.width)
+		case Int8:
+			quantize8(to, row, 128)
 		case Int8Block:
 			quantize8(to, row, 32)
 		default:
@@ -82,7 +84,8 @@ func round(form Activations, v float32) float32 {
 // group is zero; a NaN or an infinity makes the whole group NaN.
 func quantize8(dst []float64, row []float32, group int) {
 	for first := 0; first < len(row); first += group {
-		x, to := row[first:first+group], dst[first:first+group]
+		end := min(first+group, len(row))
+		x, to := row[first:end], dst[first:end]
 		var most float32
 		finite := true
 		for _, v := range x {

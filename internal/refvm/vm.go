@@ -24,9 +24,9 @@ type Activations uint32
 // The kinds of activations.
 const (
 	F32       Activations = iota // as they are
+	Int8                         // against quantised weights: 8 bits, a scale per 128 columns
 	Int8Block                    // against quantised weights: 8 bits, a scale per 32 columns
-	Int8Row                      // against quantised weights: 8 bits, a scale per row
-	BF16                         // against F16 and BF16 weights: both sides rounded to bfloat16
+	BF16                         // against F16 and BF16 weights: both sides rounded to bfloat16; otherwise Int8
 )
 
 // Options change how a program is run.

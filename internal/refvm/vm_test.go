@@ -208,7 +208,7 @@ func TestNoKeyGivesZeros(t *testing.T) {
 
 // TestQuantize8 has the rounding of activations, worked out by hand: d = max/127, halves to even.
 func TestQuantize8(t *testing.T) {
-	row := make([]float32, 64)
+	row := make([]float32, 64) // a group, or less than one
 	copy(row, []float32{127, -127, 0.5, 1.5, 2.5, -0.5, -1.5, 0.49, 126.6})
 	row[32], row[33] = 254, 3
 	got := make([]float64, 64)
@@ -217,6 +217,8 @@ func TestQuantize8(t *testing.T) {
 	assert.Equal(t, []float64{254, 4, 0}, got[32:35]) // d = 2, 1.5 to even
 	quantize8(got, row, 64)
 	assert.Equal(t, []float64{128, -128, 0}, got[:3]) // d = 2, 63.5 to even
+	quantize8(got, row, 128)
+	assert.Equal(t, []float64{128, -128, 0}, got[:3])
 	row[1] = float32(math.NaN())
 	quantize8(got, row, 32)
 	assert.True(t, math.IsNaN(got[0]) && math.IsNaN(got[31]) && got[32] == 254)
@@ -255,13 +257,13 @@ func TestActivations(t *testing.T) {
 		return math.Sqrt(d / s)
 	}
 	for _, typ := range []gguf.Type{gguf.Q8_0, gguf.Q4_0, gguf.Q4_K} {
-		block, row := off(typ, Int8Block), off(typ, Int8Row)
-		assert.True(t, 1e-3 < block && block < row && row < 2e-2, "%s: %v %v", typ, block, row)
-		assert.Zero(t, off(typ, BF16), typ)
+		block, group := off(typ, Int8Block), off(typ, Int8)
+		assert.True(t, 1e-3 < block && block < group && group < 2e-2, "%s: %v %v", typ, block, group)
+		assert.Equal(t, group, off(typ, BF16), typ)
 	}
 	for _, typ := range []gguf.Type{gguf.F16, gguf.BF16} {
 		assert.Zero(t, off(typ, Int8Block), typ)
-		assert.Zero(t, off(typ, Int8Row), typ)
+		assert.Zero(t, off(typ, Int8), typ)
 		bf16 := off(typ, BF16)
 		assert.True(t, 1e-4 < bf16 && bf16 < 1e-2, "%s: %v", typ, bf16)
 	}

@@ -61,6 +61,17 @@ static inline vf vf_act(vf x, int32_t act) {
     }
 }
 
+/* Every activation, for a switch that makes each a constant. */
+#define ACTS(ACT)              \
+    ACT(CLIPGO_ACT_NONE)       \
+    ACT(CLIPGO_ACT_GELU)       \
+    ACT(CLIPGO_ACT_GELU_TANH)  \
+    ACT(CLIPGO_ACT_QUICK_GELU) \
+    ACT(CLIPGO_ACT_RELU)       \
+    ACT(CLIPGO_ACT_SILU)       \
+    ACT(CLIPGO_ACT_SIGMOID)    \
+    ACT(CLIPGO_ACT_TANH)
+
 static void act(float *dst, const float *x, size_t n, int32_t kind) {
     switch (kind) {
 #define ACT(constant)                                                                  \
@@ -70,14 +81,7 @@ static void act(float *dst, const float *x, size_t n, int32_t kind) {
             vf_store_part(dst + i, vf_act(vf_load_part(x + i, part), constant), part); \
         }                                                                              \
         break;
-        ACT(CLIPGO_ACT_NONE)
-        ACT(CLIPGO_ACT_GELU)
-        ACT(CLIPGO_ACT_GELU_TANH)
-        ACT(CLIPGO_ACT_QUICK_GELU)
-        ACT(CLIPGO_ACT_RELU)
-        ACT(CLIPGO_ACT_SILU)
-        ACT(CLIPGO_ACT_SIGMOID)
-        ACT(CLIPGO_ACT_TANH)
+        ACTS(ACT)
 #undef ACT
     default: break;
     }

@@ -23,12 +23,31 @@
  *   vw_lookup         table[code] for codes < 16
  *   vp_keep           makes the compiler finish p here: left alone it adds many sums in another order, and spills them
  *   va_pairs          16 activations as int16, k in the order 0 2 1 3 of every four: p to dst
+ *   vw_store          a vw to memory
  *   vf_store_i8       stores integral floats in -128..127 as int8
+ *   i8_sum            the sum of 16 int8
  */
 #ifndef CLIPGO_SIMD_INT_H
 #define CLIPGO_SIMD_INT_H
 
 #include "simd.h"
+
+#if CLIPGO_SIMD_AVX512 || CLIPGO_SIMD_AVX2
+/* The sum of q + 128, less 16 * 128. */
+static inline int32_t i8_sum(const int8_t *p) {
+    __m128i biased = _mm_xor_si128(_mm_loadu_si128((const __m128i *)p), _mm_set1_epi8(-128));
+    __m128i sums = _mm_sad_epu8(biased, _mm_setzero_si128());
+    return _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums))) - 2048;
+}
+#elif CLIPGO_SIMD_NEON
+static inline int32_t i8_sum(const int8_t *p) { return vaddlvq_s8(vld1q_s8(p)); }
+#else
+static inline int32_t i8_sum(const int8_t *p) {
+    int32_t sum = 0;
+    for (int i = 0; i < 16; i++) sum += p[i];
+    return sum;
+}
+#endif
 
 #if CLIPGO_SIMD_AVX512
 
@@ -78,7 +97,8 @@ static inline void va_pairs(int16_t *dst, const int8_t *p) {
     __m128i a = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)p), order);
     _mm256_storeu_si256((__m256i *)dst, _mm256_cvtepi8_epi16(a));
 }
-static inline vi vi_dot_pairs(vi sum, vw w, const int16_t *a) {
+static inline void vw_store(uint8_t *p, vw w) { _mm512_storeu_si512(p, w); }
+static inline vi vi_dot_pairs(vi sum, vw w, const void *a) {
     return _mm512_add_epi32(sum, _mm512_madd_epi16(w, vi_broadcast(a)));
 }
 #endif
@@ -127,7 +147,9 @@ static inline vi vp_sum(vp p) { return p; }
 static inline int dot_run(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : 2; }
 static inline vp vp_start(vi n) { return _mm256_and_si256(n, _mm256_set1_epi32(0xffff)); }
 static inline vp vp_dot(vp p, vw w, va a, int quad) {
-    return _mm256_add_epi16(p, _mm256_maddubs_epi16(w, vi_broadcast(a + 4 * quad)));
+    __m256i products = _mm256_maddubs_epi16(w, vi_broadcast(a + 4 * quad));
+    __asm__("vpaddw %1, %0, %0" : "+x"(p) : "x"(products)); /* in place: left alone, GCC moves every sum about */
+    return p;
 }
 static inline vi vp_sum(vp p) { return _mm256_madd_epi16(p, _mm256_set1_epi16(1)); }
 static inline vw vw_pairs(vw w, int odd) { return _mm256_srai_epi16(odd ? w : _mm256_slli_epi16(w, 8), 8); }
@@ -136,8 +158,11 @@ static inline void va_pairs(int16_t *dst, const int8_t *p) {
     __m128i a = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)p), order);
     _mm256_storeu_si256((__m256i *)dst, _mm256_cvtepi8_epi16(a));
 }
-static inline vi vi_dot_pairs(vi sum, vw w, const int16_t *a) {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(w, vi_broadcast(a)));
+static inline void vw_store(uint8_t *p, vw w) { _mm256_storeu_si256((__m256i *)p, w); }
+static inline vi vi_dot_pairs(vi sum, vw w, const void *a) {
+    __m256i products = _mm256_madd_epi16(w, vi_broadcast(a));
+    __asm__("vpaddd %1, %0, %0" : "+x"(sum) : "x"(products));
+    return sum;
 }
 #endif
 #define CODES_UNSIGNED 1
@@ -249,12 +274,10 @@ static inline int dot_run(int bits) { return bits ? 8 : 0; }
 #if !defined(vp_keep) /* tests that emulate an instruction set have no registers of its own */
 #if CLIPGO_SIMD_AVX512
 #define vp_keep(p) __asm__("" : "+v"(p))
-#elif CLIPGO_SIMD_AVX2
-#define vp_keep(p) __asm__("" : "+x"(p))
 #elif CLIPGO_SIMD_NEON
 #define vp_keep(p) __asm__("" : "+w"(p))
 #else
-#define vp_keep(p) ((void)(p))
+#define vp_keep(p) ((void)(p)) /* AVX2's additions are kept as they are already */
 #endif
 #endif
 
