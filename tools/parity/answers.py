@@ -30,8 +30,15 @@ SAMPLES = "internal/imageio/testdata/samples/"
 PICTURES = ["testdata/owl.png", SAMPLES + "RGBA.png", SAMPLES + "P.png", SAMPLES + "L.png", SAMPLES + "I16.png", SAMPLES + "1.png"]
 TEXTS = ["This is a photo of owl.", "a_Photo of THE cat, isn't it?", "caf\u00e9 &amp; cr\u00e8me", "two  dogs"]
 DEMO = "tools/demo-model/checkpoint"
-CHECKPOINTS = {"hf": [DEMO, "siglip", "siglip2-fixed"], "hf5": [DEMO, "siglip", "siglip2-fixed"], "hf4": [DEMO, "siglip", "siglip2-fixed", "siglip2-naflex"],
-               "openclip": [DEMO, "siglip", "siglip2-fixed"], "openai": [DEMO], "tfjs": [DEMO, "siglip", "siglip2-fixed"]}
+OPEN_CLIP = "openclip-vit-quickgelu"
+CHECKPOINTS = {
+    "hf": [DEMO, "siglip", "siglip2-fixed", OPEN_CLIP],
+    "hf5": [DEMO, "siglip", "siglip2-fixed", OPEN_CLIP],
+    "hf4": [DEMO, "siglip", "siglip2-fixed", "siglip2-naflex"],
+    "openclip": [DEMO, "siglip", "siglip2-fixed", OPEN_CLIP],
+    "openai": [DEMO, OPEN_CLIP],
+    "tfjs": [DEMO, "siglip", "siglip2-fixed"],
+}
 
 
 def load_image(name):
@@ -92,15 +99,47 @@ def open_clip_tokens(folder, siglip):
 def as_published(folder, name):
     """The tokenizer's files as the public checkpoints have them, which transformers 4 reads too."""
     path = os.path.join(folder, "tokenizer_config.json")
+    if not os.path.exists(path):
+        return
     config = json.load(open(path))
     config.pop("extra_special_tokens", None)
-    if name.startswith("siglip2"):
+    if name.startswith("siglip2-"):
         config |= {"tokenizer_class": "GemmaTokenizer", "add_bos_token": False, "add_eos_token": True}
         path_json = os.path.join(folder, "tokenizer.json")
         tokenizer = json.load(open(path_json))
         tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
         json.dump(tokenizer, open(path_json, "w"))
     json.dump(config, open(path, "w"))
+
+
+def open_clip_answer(golden, mode):
+    """A checkpoint in open_clip's layout, run by open_clip, on the inputs that other programs make for a CLIP of its size."""
+    import open_clip
+
+    folder = os.path.join(golden, OPEN_CLIP)
+    model, _, transform = open_clip.create_model_and_transforms("local-dir:" + folder)
+    size = json.load(open(os.path.join(folder, "open_clip_config.json")))["preprocess_cfg"]["size"]
+    with tempfile.TemporaryDirectory() as like:
+        with open(os.path.join(like, "preprocessor_config.json"), "w") as f:
+            json.dump({"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": size}, "crop_size": {"height": size, "width": size}}, f)
+        prepare = {"hf": lambda: hf_pixels(like, "pil"), "hf5": lambda: hf_pixels(like, "torchvision"), "openai": lambda: openai_pixels(like),
+                   "openclip": lambda: lambda im: {"pixel_values": transform(im)[None]}}[mode]()
+    if mode == "openclip":
+        ids = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
+    elif mode == "openai":
+        import clip
+
+        ids = clip.tokenize(TEXTS)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(os.path.join(golden, "clip-openai-style"))  # CLIP's own vocabulary
+        ids = tokenizer(TEXTS, return_tensors="pt", padding="max_length", max_length=77)["input_ids"]
+    logits = []
+    with torch.no_grad():
+        texts = model.encode_text(ids.long(), normalize=True)
+        for name in PICTURES:
+            image = model.encode_image(prepare(load_image(name))["pixel_values"], normalize=True)
+            logits.append([round(float(x), 6) for x in (model.logit_scale.exp() * image @ texts.T)[0]])
+    return {"checkpoint": OPEN_CLIP, "mode": mode, "logits_per_image": logits}
 
 
 def answer(checkpoint, folder, mode, pixels_folder):
@@ -137,6 +176,9 @@ def main():
     known = json.load(open(OUT))["answers"] if os.path.exists(OUT) else []
     answers = [a for a in known if a["mode"] != mode]
     for checkpoint in CHECKPOINTS[mode]:
+        if checkpoint == OPEN_CLIP:
+            answers.append(open_clip_answer(golden, mode))
+            continue
         with tempfile.TemporaryDirectory() as folder:
             shutil.copytree(os.path.join(ROOT if checkpoint == DEMO else golden, checkpoint), folder, dirs_exist_ok=True)
             if mode == "hf4":

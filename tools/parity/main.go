@@ -257,7 +257,7 @@ func answerTable(root string) (string, error) {
 	if err := json.Unmarshal(data, &expected); err != nil {
 		return "", err
 	}
-	hf := map[string][][]float64{}
+	hf := map[string][][]float64{} // by checkpoint
 	for _, a := range expected.Answers {
 		if a.Mode == "hf" {
 			hf[a.Checkpoint] = a.Logits
