@@ -1,12 +1,16 @@
 /* linear.c: matrix products. The rows of all items are one tall matrix; its rows, prepared once, are multiplied with
- * the panels of one to three tensors. A chunk is a few panels, times all rows where there are panels enough for the
- * threads: then each panel is read by one of them, once. The kernels block rows for the caches themselves. */
+ * the panels of one to three tensors. A chunk is a few panels, times a block of rows that stays in a thread's L2 cache.
+ *
+ * Each thread has a share of the chunks that lie one behind the other, since the kernel prefetches what follows the
+ * panel that it works on; whoever is done first takes from the end of the fullest share. */
 #include "exec.h"
 
-/* Multiply-adds of a chunk: at least about 5 microseconds' worth, at most some milliseconds'. */
-static const uint64_t least_products = 1u << 20, most_products = 1u << 26;
+/* Multiply-adds of a chunk: at least about 5 microseconds' worth. */
+static const uint64_t least_products = 1u << 20;
 /* Chunks for each thread, so that the last ones come out even. */
 static const uint64_t chunks_per_thread = 4;
+/* Of a thread's L2 cache, for prepared rows. */
+static const uint64_t cached_bytes = 384u << 10;
 /* Fewer rows than this don't pay for reading the panels again. */
 static const uint64_t least_rows = 48;
 
@@ -23,14 +27,42 @@ typedef struct linear_job {
     part parts[3];
     uint64_t rows, block_rows;
     uint32_t chunks; /* in a block of rows, over all parts */
+    uint32_t threads;
+    _Atomic uint64_t shares[POOL_MAX_THREADS]; /* begin << 32 | end */
 } linear_job;
 
-static void linear_chunk(void *arg, uint32_t chunk, uint32_t thread) {
-    const linear_job *job = arg;
+static uint32_t share_begin(uint64_t share) { return (uint32_t)(share >> 32); }
+static uint32_t share_end(uint64_t share) { return (uint32_t)share; }
+
+/* As many chunks are taken as there are, so one is always left to whoever asks. */
+static uint32_t take_chunk(linear_job *job, uint32_t thread) {
+    for (;;) {
+        uint64_t own = atomic_load_explicit(&job->shares[thread], memory_order_relaxed);
+        while (share_begin(own) < share_end(own))
+            if (atomic_compare_exchange_weak_explicit(&job->shares[thread], &own, own + ((uint64_t)1 << 32),
+                                                      memory_order_relaxed, memory_order_relaxed))
+                return share_begin(own);
+        uint32_t fullest = 0, most = 0;
+        uint64_t share = 0;
+        for (uint32_t t = 0; t < job->threads; t++) {
+            uint64_t other = atomic_load_explicit(&job->shares[t], memory_order_relaxed);
+            uint32_t left = share_begin(other) < share_end(other) ? share_end(other) - share_begin(other) : 0;
+            if (left > most) fullest = t, most = left, share = other;
+        }
+        if (most > 0 && atomic_compare_exchange_strong_explicit(&job->shares[fullest], &share, share - 1,
+                                                                memory_order_relaxed, memory_order_relaxed))
+            return share_end(share) - 1;
+    }
+}
+
+/* The pool counts the chunks; which one comes next is this thread's own affair. */
+static void linear_chunk(void *arg, uint32_t number, uint32_t thread) {
+    linear_job *job = arg;
+    uint32_t chunk = take_chunk(job, thread);
+    (void)number;
     uint64_t first = chunk / job->chunks * job->block_rows, n = job->rows - first;
     uint32_t group = chunk % job->chunks;
     const part *p = job->parts;
-    (void)thread;
     for (; group >= p->chunks; p++) group -= p->chunks;
     uint32_t begin = group * p->per_chunk, left = p->matrix->panels - begin;
     clipgo_epilogue e = p->epilogue;
@@ -64,18 +96,20 @@ static void prepare(const run *r, const step *s, uint64_t rows) {
 
 static uint64_t divide_up(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
 
-/* Decides how many rows and panels make a chunk; returns the number of blocks of rows. */
-static uint64_t cut(linear_job *job, int32_t parts, uint32_t threads) {
-    uint64_t panels = 0, products = 0, wanted = chunks_per_thread * threads;
+/* Decides how many rows and panels make a chunk, and whose they are; returns the number of chunks. */
+static uint32_t cut(linear_job *job, int32_t parts, uint32_t threads) {
+    uint64_t panels = 0, products = 0, row_bytes = 0, wanted = chunks_per_thread * threads;
     for (int t = 0; t < parts; t++) {
-        const clipgo_matrix *m = job->parts[t].matrix;
+        const part *p = &job->parts[t];
+        const clipgo_matrix *m = p->matrix;
         panels += m->panels;
         if (m->cols * m->panel_rows > products) products = m->cols * m->panel_rows; /* of a row with a panel */
+        if (p->row_bytes > row_bytes) row_bytes = p->row_bytes;
     }
-    uint64_t blocks = divide_up(job->rows * products, most_products);
+    uint64_t cached_rows = cached_bytes / row_bytes;
+    uint64_t blocks = divide_up(job->rows, cached_rows > least_rows ? cached_rows : least_rows);
     if (panels * blocks < wanted) blocks = divide_up(wanted, panels);
-    if (blocks > job->rows / least_rows) blocks = job->rows / least_rows;
-    if (blocks == 0) blocks = 1;
+    if (blocks > divide_up(job->rows, least_rows)) blocks = divide_up(job->rows, least_rows);
     job->block_rows = divide_up(job->rows, blocks);
     blocks = divide_up(job->rows, job->block_rows);
     uint64_t per_chunk = least_products / (job->block_rows * products), even = panels * blocks / wanted;
@@ -87,7 +121,11 @@ static uint64_t cut(linear_job *job, int32_t parts, uint32_t threads) {
         p->chunks = (uint32_t)divide_up(p->matrix->panels, per_chunk);
         job->chunks += p->chunks;
     }
-    return blocks;
+    uint64_t chunks = blocks * job->chunks;
+    job->threads = threads;
+    for (uint32_t t = 0; t < threads; t++)
+        atomic_init(&job->shares[t], (chunks * t / threads) << 32 | chunks * (t + 1) / threads);
+    return (uint32_t)chunks;
 }
 
 static const float *offset(const float *p, uint64_t n) { return p != NULL ? p + n : NULL; }
@@ -96,7 +134,10 @@ void linear_run(const run *r, const step *s) {
     const clipgo_op *op = &s->op;
     size_t width = run_width(r, op->dst);
     uint64_t rows = r->batch * run_rows(r, op->dst), column = 0;
-    linear_job job = {.r = r, .rows = rows};
+    linear_job job;
+    job.r = r;
+    job.rows = rows;
+    job.chunks = 0;
     prepare(r, s, rows);
     for (int t = 0; t < op->i[1]; t++) {
         const clipgo_matrix *m = &s->packed[t]->matrix;
@@ -122,6 +163,6 @@ void linear_run(const run *r, const step *s) {
         };
         column += m->rows;
     }
-    uint64_t blocks = cut(&job, op->i[1], pool_threads(r->pool));
-    pool_run(r->pool, (uint32_t)(blocks * job.chunks), linear_chunk, &job, &r->context->cancel);
+    uint32_t chunks = cut(&job, op->i[1], pool_threads(r->pool));
+    pool_run(r->pool, chunks, linear_chunk, &job, &r->context->cancel);
 }
