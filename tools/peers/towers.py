@@ -1,0 +1,151 @@
+"""Times PyTorch and ONNX Runtime on the towers that `clipgo bench` measures, in turns with it, and prints the ratios.
+
+    pip install torch transformers onnx onnxruntime
+    make build && python tools/peers/towers.py [--shape vit-b-32,vit-l-14] [--tower image,text] [--batch 1] [--threads 2]
+
+Random weights of the same sizes. Each visit runs every program for some seconds, so that a machine that changes its speed
+changes it for all of them; a time is the median of the faster half of a program's visits. "ratio" is its time by that of
+clipgo with the weights that stand in the same line.
+"""
+
+import argparse
+import copy
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+
+import onnxruntime
+import onnxruntime.quantization
+import torch
+import transformers
+
+# patch, vision (width, layers, heads), text (width, layers, heads), embedding
+SHAPES = {
+    "vit-b-32": (32, (768, 12, 12), (512, 12, 8), 512),
+    "vit-b-16": (16, (768, 12, 12), (512, 12, 8), 512),
+    "vit-l-14": (14, (1024, 24, 16), (768, 12, 12), 768),
+    "vit-h-14": (14, (1280, 32, 16), (1024, 24, 16), 1024),
+}
+TOKENS = 77
+# clipgo's types of weights, with the flags that they are measured with; and the one that each rival is held against.
+CLIPGO = {"f32": [], "bf16": ["--fast"], "q8_0": [], "q4_0": []}
+RIVALS = {"torch f32": "f32", "torch bf16": "bf16", "torch int8": "q8_0", "onnxruntime f32": "f32", "onnxruntime int8": "q8_0"}
+
+
+def make_tower(shape, tower):
+    patch, vision, text, projection = SHAPES[shape]
+    width, layers, heads = vision if tower == "image" else text
+    sizes = dict(hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, num_attention_heads=heads,
+                 projection_dim=projection)
+    torch.manual_seed(0)
+    if tower == "image":
+        return transformers.CLIPVisionModelWithProjection(transformers.CLIPVisionConfig(patch_size=patch, **sizes)).eval()
+    return transformers.CLIPTextModelWithProjection(transformers.CLIPTextConfig(**sizes)).eval()
+
+
+def make_input(tower, batch):
+    if tower == "image":
+        return torch.randn(batch, 3, 224, 224)
+    ids = torch.randint(1000, 40000, (batch, TOKENS))
+    ids[:, -1] = 49407  # the end of the text
+    return ids
+
+
+class Embedding(torch.nn.Module):
+    """Only the embedding: what ONNX exports."""
+
+    def __init__(self, tower):
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, x):
+        return self.tower(x)[0]
+
+
+def torch_runs(model, x):
+    """PyTorch's runs: as it is, in bfloat16, and with 8-bit weights and activations (one scale for each tensor)."""
+    floating = x.to(torch.bfloat16) if x.is_floating_point() else x
+    small = torch.ao.quantization.quantize_dynamic(copy.deepcopy(model), {torch.nn.Linear})
+    for name, m, data in (("torch f32", model, x), ("torch bf16", copy.deepcopy(model).to(torch.bfloat16), floating),
+                          ("torch int8", small, x)):
+        yield name, lambda m=m, data=data: m(data)[0]
+
+
+def onnx_runs(model, x, threads, folder):
+    """ONNX Runtime's runs, in float32 and with 8-bit weights and activations (one scale for each tensor)."""
+    plain, small = os.path.join(folder, "f32.onnx"), os.path.join(folder, "int8.onnx")
+    model = copy.deepcopy(model)
+    model.set_attn_implementation("eager")
+    torch.onnx.export(Embedding(model), (x,), plain, input_names=["x"], output_names=["embedding"], dynamo=False)
+    onnxruntime.quantization.quantize_dynamic(plain, small)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    for name, path in (("onnxruntime f32", plain), ("onnxruntime int8", small)):
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        yield name, lambda session=session: session.run(None, {"x": x.numpy()})
+
+
+def fast_median(times):
+    """The median of the faster half."""
+    times = sorted(times)
+    return statistics.median(times[:(len(times) + 1) // 2])
+
+
+def visit(call, seconds=1.5, least=5):
+    """ms of a call, after one that isn't counted."""
+    call()
+    times, begin = [], time.perf_counter()
+    while len(times) < least or time.perf_counter() - begin < seconds:
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return 1e3 * fast_median(times)
+
+
+def visit_clipgo(options, shape, tower, weights):
+    command = [options.clipgo, "bench", "--json", "--shape", shape, "--tower", tower, "--type", weights,
+               "--batch", str(options.batch), "--threads", str(options.threads), *CLIPGO[weights]]
+    return options.batch * json.loads(subprocess.check_output(command))["results"][0]["ms"]
+
+
+def compare(options, shape, tower):
+    model, x = make_tower(shape, tower), make_input(tower, options.batch)
+    times = {}
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        calls = dict(torch_runs(model, x)) | dict(onnx_runs(model, x, options.threads, folder))
+        for _ in range(options.visits):
+            for weights in CLIPGO:
+                times.setdefault(weights, []).append(visit_clipgo(options, shape, tower, weights))
+            for name, call in calls.items():
+                times.setdefault(name, []).append(visit(call))
+                time.sleep(0.2)  # its threads may spin for a while
+    ours = {weights: fast_median(times[weights]) / options.batch for weights in CLIPGO}
+    for weights, ms in ours.items():
+        print(f"{shape:12} {tower:6} clipgo {weights:17} {ms:9.2f} ms")
+    for name, weights in RIVALS.items():
+        ms = fast_median(times[name]) / options.batch
+        print(f"{shape:12} {tower:6} {name:24} {ms:9.2f} ms  ratio {ms / ours[weights]:5.2f} to {weights}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--clipgo", default="bin/clipgo")
+    parser.add_argument("--shape", default="vit-b-32")
+    parser.add_argument("--tower", default="image,text")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--visits", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(f"torch {torch.__version__}, transformers {transformers.__version__}, onnxruntime {onnxruntime.__version__}, "
+          f"{options.threads} threads, batch {options.batch}: ms per picture or text")
+    for shape in options.shape.split(","):
+        for tower in options.tower.split(","):
+            compare(options, shape, tower)
+
+
+if __name__ == "__main__":
+    main()
