@@ -53,7 +53,11 @@ func (s Spec) Resized(p *imageio.Picture, r Resampler) (imageio.RGB, error) {
 	if s.Crop {
 		y, x = s.cropAxis(h, s.CropHeight), s.cropAxis(w, s.CropWidth)
 	}
-	if x.out > maxPixels/y.out {
+	tooLarge := x.out > maxPixels/y.out
+	if s.Backend == Libvips {
+		tooLarge = w > maxPixels/h // the places of cropped pixels are counted too
+	}
+	if tooLarge {
 		return imageio.RGB{}, fmt.Errorf("a picture of %d x %d pixels would be resized to %d x %d: more than %d pixels",
 			srcW, srcH, w, h, maxPixels)
 	}

@@ -160,7 +160,7 @@ func keysOf(s Spec) fakeGGUF {
 
 func TestKeysRoundTrip(t *testing.T) {
 	for name, class := range hfClasses {
-		for _, c := range []Compat{CompatHF, CompatHF5, CompatOpenCLIP} {
+		for _, c := range []Compat{CompatHF, CompatHF5, CompatOpenCLIP, CompatTFJS} {
 			want, err := class.spec.With(c)
 			require.NoError(t, err, name)
 			got, err := FromKeys(keysOf(want))
@@ -223,7 +223,7 @@ func TestFromKeysOfClipCpp(t *testing.T) {
 
 func TestCompat(t *testing.T) {
 	s := hfClasses["CLIP"].spec
-	for _, c := range []Compat{CompatHF, CompatHF4, CompatHF5, CompatOpenCLIP, CompatOpenAI} {
+	for _, c := range []Compat{CompatHF, CompatHF4, CompatHF5, CompatOpenCLIP, CompatOpenAI, CompatTFJS} {
 		_, err := s.With(c)
 		require.NoError(t, err)
 	}
@@ -232,6 +232,11 @@ func TestCompat(t *testing.T) {
 	s.Filter = Box
 	_, err = s.With(CompatHF5)
 	require.ErrorContains(t, err, "torchvision has no box filter")
+	_, err = s.With(CompatTFJS)
+	require.NoError(t, err, "which makes it bilinear")
+	s.Filter = Lanczos
+	_, err = s.With(CompatTFJS)
+	require.ErrorContains(t, err, "libvips' lanczos")
 }
 
 // Pictures of extreme proportions need no memory for what is cropped away.
@@ -246,9 +251,17 @@ func TestExtremeProportions(t *testing.T) {
 			require.Len(t, p.Values, 3*224*224)
 		}
 	}
-	spec.Crop = false
-	_, err := spec.Apply(noise(imageio.RGB24, 60000, 1), nil)
-	require.ErrorContains(t, err, "more than")
+	js, err := spec.With(CompatTFJS)
+	require.NoError(t, err)
+	for _, size := range [][2]int{{1, 1}, {1, 1300}, {1300, 1}} {
+		p, err := js.Apply(noise(imageio.RGB24, size[0], size[1]), nil)
+		require.NoError(t, err)
+		require.Len(t, p.Values, 3*224*224)
+	}
+	for _, s := range []Spec{js, spec.with(func(s *Spec) { s.Crop = false })} {
+		_, err := s.Apply(noise(imageio.RGB24, 60000, 1), nil)
+		require.ErrorContains(t, err, "more than")
+	}
 }
 
 // A picture of one colour stays that colour under every filter, backend and mode of resizing.
@@ -274,7 +287,7 @@ func TestConstantStaysConstant(t *testing.T) {
 func TestWindowEqualsWhole(t *testing.T) {
 	p := noise(imageio.RGB24, 53, 71)
 	src := rasterOf(p.Pix, p.W, p.H, 3)
-	for _, b := range []Backend{Pillow, TorchInt16, TorchFloat32} {
+	for _, b := range []Backend{Pillow, TorchInt16, TorchFloat32, Libvips} {
 		for _, f := range []Filter{Nearest, Bilinear, Bicubic} {
 			for _, size := range [][2]int{{20, 31}, {90, 80}, {53, 30}, {20, 71}, {50, 9}} {
 				w, h := size[0], size[1]
@@ -334,6 +347,12 @@ func FuzzParse(f *testing.F) {
 			require.NoError(t, s.Validate())
 			if h, w := s.OutputSize(); h*w > 1<<16 || s.Height*s.Width > 1<<16 || s.MaxPatches*s.Patch*s.Patch > 1<<16 {
 				continue // slow, not wrong
+			}
+			modes := []Compat{CompatHF, CompatHF5, CompatOpenCLIP, CompatTFJS, ""} // any will do
+			if c := modes[len(data)%len(modes)]; c != "" {
+				if s, err = s.With(c); err != nil {
+					continue // a filter that the program doesn't have
+				}
 			}
 			p, err := s.Apply(picture, nil)
 			require.NoError(t, err)
