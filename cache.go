@@ -58,7 +58,7 @@ func (m *Model) labelEntry(labels, templates []string) (e labelEntry, ok bool) {
 		return e, false
 	}
 	defer m.leave()
-	parts := []string{string(m.options.compat), fmt.Sprint(len(labels))}
+	parts := []string{string(m.compat()), fmt.Sprint(len(labels))}
 	parts = append(parts, labels...)
 	e.cacheEntry, ok = m.entry("labels", labelBytes, append(parts, templates...)...)
 	return e, ok
@@ -76,7 +76,7 @@ func (m *Model) panels(p *program.Program) engine.Panels {
 
 // numbers says how texts are read and the engine computes, as far as that may show in a result's last bits.
 func (m *Model) numbers() string {
-	return fmt.Sprint(m.options.compat, m.engine.Native, m.engine.ISA, m.engine.Threads, m.engine.Activations)
+	return fmt.Sprint(m.compat(), m.engine.Native, m.engine.ISA, m.engine.Threads, m.engine.Activations)
 }
 
 // stamps tells apart the states of all files that an embedding depends on: the executable, the native library, and the

@@ -91,12 +91,20 @@ func (c Compat) changes(m *arch.Model) bool {
 	return (c == CompatOpenCLIP) != (m.Family == openCLIPFamily)
 }
 
+// compat is the mode asked for, or the layout's own.
+func (m *Model) compat() Compat {
+	switch {
+	case m.options.compat != "":
+		return m.options.compat
+	case m.arch.Family == openCLIPFamily:
+		return CompatOpenCLIP
+	}
+	return CompatHF
+}
+
 // applyCompat changes what the file says of the model to what the program makes of it, and refuses models that it doesn't have.
 func (m *Model) applyCompat() error {
-	c := m.options.compat
-	if c == "" {
-		return nil
-	}
+	c := m.compat()
 	if _, err := ParseCompat(string(c)); err != nil {
 		return err
 	}
@@ -146,9 +154,9 @@ func (m *Model) applyCompat() error {
 
 // compatPixels is how the program prepares pictures for a model with this specification.
 func (m *Model) compatPixels(s preprocess.Spec) (preprocess.Spec, error) {
-	c := m.options.compat
-	if c == "" || (c == CompatHF || c == CompatOpenCLIP) && !c.changes(m.arch) {
-		return s, nil
+	c := m.compat()
+	if (c == CompatHF || c == CompatOpenCLIP) && !c.changes(m.arch) {
+		return s, nil // the file's own
 	}
 	if isSigLIP(m.arch) && c.changes(m.arch) {
 		// open_clip takes bicubic for all, transformers bilinear for SigLIP 2.
@@ -168,10 +176,7 @@ func (m *Model) compatPixels(s preprocess.Spec) (preprocess.Spec, error) {
 
 // compatText is how the program tokenises for a model with this tokeniser.
 func (m *Model) compatText(s tokenizer.Spec) (tokenizer.Spec, error) {
-	c := m.options.compat
-	switch {
-	case c == "":
-		return s, nil
+	switch c := m.compat(); {
 	case c == CompatOpenAI:
 		return s.LikeOpenAI(m.arch.Text.Context)
 	case c == CompatOpenCLIP && c.changes(m.arch):

@@ -35,7 +35,18 @@ func TestCompatTemplate(t *testing.T) {
 	for _, mode := range compatModes {
 		m, err := clipgo.OpenDemo(clipgo.WithInterpreter(), clipgo.WithCompat(mode))
 		require.NoError(t, err)
+		require.Equal(t, mode, m.Info().Compat)
 		require.Equal(t, mode != clipgo.CompatTFJS, strings.HasSuffix(m.Info().Template, "{}."), mode)
+		require.NoError(t, m.Close())
+	}
+}
+
+// Without a mode it is the layout's own program.
+func TestCompatDefault(t *testing.T) {
+	for name, want := range map[string]clipgo.Compat{"siglip": clipgo.CompatHF, "openclip-coca": clipgo.CompatOpenCLIP} {
+		m, err := clipgo.Open((&golden{dir: testutil.Shared(t, "golden", name)}).convert(t, "F16"), clipgo.WithInterpreter())
+		require.NoError(t, err)
+		require.Equal(t, want, m.Info().Compat)
 		require.NoError(t, m.Close())
 	}
 }
@@ -91,6 +102,9 @@ func TestCompatAnswers(t *testing.T) {
 		} `json:"answers"`
 	}
 	require.NoError(t, json.Unmarshal(data, &expected))
+	if testing.Short() {
+		expected.Images = expected.Images[:1]
+	}
 	modes := map[string]bool{}
 	for _, a := range expected.Answers {
 		modes[a.Mode] = true

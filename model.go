@@ -219,6 +219,7 @@ type Info struct {
 	LogitBias    float32
 	Sigmoid      bool   // each label has a score of its own
 	Template     string // the default prompt
+	Compat       Compat // whose numbers the model gives
 	Native       bool   // false: the interpreter computes
 	Library      string // path of the native library
 	ISA          string
@@ -230,7 +231,7 @@ func (m *Model) Info() Info {
 	i := Info{
 		Name: m.arch.Name, Family: m.arch.Family,
 		LogitScale: m.arch.Scale(), LogitBias: m.arch.LogitBias,
-		Sigmoid: m.arch.Score == arch.Sigmoid, Template: m.arch.Template,
+		Sigmoid: m.arch.Score == arch.Sigmoid, Template: m.arch.Template, Compat: m.compat(),
 		Native: m.engine.Native, Library: m.engine.Library, ISA: m.engine.ISA, Threads: m.engine.Threads,
 	}
 	if t := m.arch.Text; t != nil {

@@ -169,7 +169,7 @@ func (p *Processor) tokenizer() (*tokenizer.Tokenizer, error) {
 			return nil, err
 		}
 		if spec, err = m.compatText(spec); err != nil {
-			return nil, fmt.Errorf("%s: compatibility mode %q: %w", m.file.Name(), m.options.compat, err)
+			return nil, fmt.Errorf("%s: compatibility mode %q: %w", m.file.Name(), m.compat(), err)
 		}
 		t, err := tokenizer.New(spec)
 		if err != nil {

@@ -46,8 +46,8 @@ func (s Spec) LikeOpenCLIP(o OpenCLIPOptions) (Spec, error) {
 	return s.ForOpenCLIP(o)
 }
 
-// LikeOpenAI returns how OpenAI's own package uses CLIP's vocabulary. It refuses texts that are too long; see EncodeBatch for how
-// to tell.
+// LikeOpenAI returns how OpenAI's own package uses CLIP's vocabulary. (That package refuses texts that are too long; a tokeniser here
+// leaves that to its caller.)
 func (s Spec) LikeOpenAI(context int) (Spec, error) {
 	if !s.isCLIP() {
 		return Spec{}, fmt.Errorf("the vocabulary is not CLIP's")

@@ -49,15 +49,15 @@ func update(ctx context.Context, root, pictures string, text []byte) ([]byte, er
 		"answers": func() (string, error) { return answerTable(root) },
 		"checked": func() (string, error) { return checkedTable(root) },
 	} {
-		made, err := table()
-		if err != nil {
-			return nil, fmt.Errorf("table %s: %w", name, err)
-		}
 		begin, end := fmt.Sprintf("<!-- begin %s -->\n", name), fmt.Sprintf("<!-- end %s -->", name)
 		before, rest, found := bytes.Cut(text, []byte(begin))
 		_, after, closed := bytes.Cut(rest, []byte(end))
 		if !found || !closed {
 			return nil, fmt.Errorf("%s has no %q followed by %q", page, begin, end)
+		}
+		made, err := table()
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", name, err)
 		}
 		text = bytes.Join([][]byte{before, []byte(begin + made + end), after}, nil)
 	}
@@ -182,30 +182,44 @@ func scoreTable(ctx context.Context, root string) (string, error) {
 		return "", err
 	}
 	labels := []string{"owl", "car", "cat", "pizza", "guitar", "rocket"}
-	classify := func(mode clipgo.Compat, o ...clipgo.ClassifyOption) (all []map[string]clipgo.Prediction, best []string, err error) {
+	// classify returns the predictions for each picture by label, and which is best: with the mode's own prompts and with hf's.
+	classify := func(mode clipgo.Compat) (all [2][]map[string]clipgo.Prediction, best []string, err error) {
 		m, err := clipgo.Open(file, clipgo.WithInterpreter(), clipgo.WithCompat(mode))
 		if err != nil {
-			return nil, nil, err
+			return all, nil, err
 		}
 		defer m.Close()
-		classifier, err := m.NewClassifier(ctx, labels, o...)
+		own, err := m.NewClassifier(ctx, labels)
 		if err != nil {
-			return nil, nil, err
+			return all, nil, err
+		}
+		same, err := m.NewClassifier(ctx, labels, clipgo.WithTemplates("This is a photo of {}."))
+		if err != nil {
+			return all, nil, err
 		}
 		for _, label := range labels {
 			image, err := clipgo.LoadImage(ctx, filepath.Join(root, "testdata", label+".png"))
 			if err != nil {
-				return nil, nil, err
+				return all, nil, err
 			}
-			predictions, err := classifier.Classify(ctx, image)
+			embedding, err := m.EncodeImage(ctx, image)
 			if err != nil {
-				return nil, nil, err
+				return all, nil, err
 			}
-			byLabel := map[string]clipgo.Prediction{}
-			for _, p := range predictions {
-				byLabel[p.Label] = p
+			for i, classifier := range []*clipgo.Classifier{own, same} {
+				predictions, err := classifier.Score(embedding)
+				if err != nil {
+					return all, nil, err
+				}
+				byLabel := map[string]clipgo.Prediction{}
+				for _, p := range predictions {
+					byLabel[p.Label] = p
+				}
+				all[i] = append(all[i], byLabel)
+				if i == 0 {
+					best = append(best, predictions[0].Label)
+				}
 			}
-			all, best = append(all, byLabel), append(best, predictions[0].Label)
 		}
 		return all, best, nil
 	}
@@ -220,23 +234,19 @@ func scoreTable(ctx context.Context, root string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		same, _, err := classify(mode, clipgo.WithTemplates("This is a photo of {}."))
-		if err != nil {
-			return "", err
-		}
 		var logit, sameLogit, score float64
 		agree := 0
-		for i := range want {
-			for label, w := range want[i] {
-				logit = max(logit, math.Abs(got[i][label].Logit-w.Logit))
-				sameLogit = max(sameLogit, math.Abs(same[i][label].Logit-w.Logit))
-				score = max(score, math.Abs(got[i][label].Score-w.Score))
+		for i := range labels {
+			for label, w := range want[0][i] {
+				logit = max(logit, math.Abs(got[0][i][label].Logit-w.Logit))
+				sameLogit = max(sameLogit, math.Abs(got[1][i][label].Logit-w.Logit))
+				score = max(score, math.Abs(got[0][i][label].Score-w.Score))
 			}
 			if best[i] == first[i] {
 				agree++
 			}
 		}
-		fmt.Fprintf(&out, "| %s | %.2g | %.2g | %.1g | %d of %d the same |\n", mode, logit, sameLogit, score, agree, len(want))
+		fmt.Fprintf(&out, "| %s | %.2g | %.2g | %.1g | %d of %d the same |\n", mode, logit, sameLogit, score, agree, len(labels))
 	}
 	return out.String(), nil
 }
