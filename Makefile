@@ -74,6 +74,7 @@ bench: build
 	@$(QUIET) $(BUILD)/bench.log cmake --build $(BUILD)/bench -j 4
 	bin/clipgo bench --shape vit-b-32,vit-b-16,vit-l-14
 	bin/clipgo bench --pictures
+	$(BUILD)/bench/ggml/bench/bench_ops
 	$(BUILD)/bench/ggml/bench/bench_gemm
 
 format:

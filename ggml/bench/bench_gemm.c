@@ -123,8 +123,8 @@ static double measure(const clipgo_kernels *k, const clipgo_matrix *m, size_t ro
     return speeds[RUNS * 3 / 4];
 }
 
-static void bench_type(const clipgo_kernels *k, size_t type, uint32_t activations, const clipgo_ceilings *c, size_t threads,
-                       size_t only_rows) {
+static void bench_type(const clipgo_kernels *k, size_t type, uint32_t activations, const clipgo_ceilings *c,
+                       size_t threads, size_t only_rows) {
     static const size_t rows[] = {50, 77, 197, 257};
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
         clipgo_matrix m;
@@ -142,8 +142,7 @@ static void bench_type(const clipgo_kernels *k, size_t type, uint32_t activation
         for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
             if (only_rows && rows[r] != only_rows) continue;
             double speed = measure(k, &m, rows[r], threads);
-            printf("  %zu: %6.1f (%3.0f %%)", rows[r], speed,
-                   ceiling > 0 ? 100 * speed / ceiling : 0.0);
+            printf("  %zu: %6.1f (%3.0f %%)", rows[r], speed, ceiling > 0 ? 100 * speed / ceiling : 0.0);
         }
         printf("\n");
         fflush(stdout);
