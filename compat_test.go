@@ -156,3 +156,41 @@ func TestCompatGELU(t *testing.T) {
 		}
 	}
 }
+
+// TestCompatTorchvision holds hf5 to the logits that transformers gave with its torchvision processors, from the pictures on.
+func TestCompatTorchvision(t *testing.T) {
+	library := testutil.Engine(t)
+	for _, name := range families {
+		g := readGolden(t, name)
+		data, err := os.ReadFile(filepath.Join(g.dir, "expected.json"))
+		require.NoError(t, err)
+		var expected struct {
+			Logits [][]float64 `json:"logits_per_image_torchvision"`
+		}
+		require.NoError(t, json.Unmarshal(data, &expected))
+		if expected.Logits == nil {
+			continue // open_clip's, and tipsv2, which has this processor alone
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, err := clipgo.Open(g.convert(t, "F32"), clipgo.WithLibrary(library), clipgo.WithCompat(clipgo.CompatHF5))
+			require.NoError(t, err)
+			defer m.Close()
+			var images []*clipgo.Image
+			for _, name := range g.Images {
+				image, err := clipgo.LoadImage(t.Context(), testutil.Shared(t, "data", "images", name))
+				require.NoError(t, err)
+				images = append(images, image)
+			}
+			pixels, err := m.Processor().Pixels(images...)
+			require.NoError(t, err)
+			out, err := m.Forward(t.Context(), pixels, &clipgo.Tokens{IDs: g.IDs, Mask: g.Mask})
+			require.NoError(t, err)
+			for i, row := range expected.Logits {
+				for j, want := range row {
+					require.InDelta(t, want, out.LogitsPerImage[i][j], 1e-3, "%s, %q", g.Images[i], g.Texts[j])
+				}
+			}
+		})
+	}
+}
