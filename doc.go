@@ -15,6 +15,8 @@
 // A [Classifier] encodes its labels once and serves many pictures. By hand it goes processor, model, logits, scores:
 // [Model.Processor] makes pixel values and token ids, [Model.Forward] embeddings and logits, [Softmax] and [Sigmoid] scores.
 //
+// The same weights give other numbers in other programs; [WithCompat] chooses whose.
+//
 // # Concurrency
 //
 // A Model serves any number of goroutines; its products use all the cores that it was given, one call after another. A

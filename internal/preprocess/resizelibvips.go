@@ -29,12 +29,8 @@ const (
 	affineOne       = 1 << affineShift
 )
 
-// newAffineTaps are the taps of outputs at these places, in samples.
-func newAffineTaps(f Filter, places []float64) (n int, taps []affineTaps) {
-	n = map[Filter]int{Nearest: 1, Bicubic: 4}[f]
-	if n == 0 {
-		n = 2
-	}
+// newAffineTaps are n taps for each output at these places, in samples.
+func newAffineTaps(n int, places []float64) (taps []affineTaps) {
 	for _, at := range places {
 		first := math.Floor(at)
 		t := affineTaps{start: int(first) - 1} // without the border
@@ -50,7 +46,7 @@ func newAffineTaps(f Filter, places []float64) (n int, taps []affineTaps) {
 		}
 		taps = append(taps, t)
 	}
-	return n, taps
+	return taps
 }
 
 // affinePlaces are where outputs lie, for libvips in a picture with a border of one sample, so that the first lies at 1. It adds
@@ -86,9 +82,8 @@ func resizeAffine(src raster, f Filter, w, h int, x, y span) raster {
 	across, down := float64(w)/float64(src.w), float64(h)/float64(src.h)
 	inverse := 1 / float64(across*down)
 	places, placesDown := affinePlaces(w, h, float64(inverse*down), float64(inverse*across))
-	n, columns := newAffineTaps(f, places[x.from:x.to])
-	_, rows := newAffineTaps(f, placesDown[y.from:y.to])
-	mix := map[int]func(r, t affineTaps, at sampler) int32{1: affineNearest, 2: affineBilinear, 4: affineBicubic}[n]
+	n, mix := affineFilter(f)
+	columns, rows := newAffineTaps(n, places[x.from:x.to]), newAffineTaps(n, placesDown[y.from:y.to])
 	out := newRaster(len(columns), len(rows), src.n)
 	for i, r := range rows {
 		for j, t := range columns {
@@ -103,6 +98,17 @@ func resizeAffine(src raster, f Filter, w, h int, x, y span) raster {
 		}
 	}
 	return out
+}
+
+// affineFilter returns how many samples along each axis a filter mixes, and how.
+func affineFilter(f Filter) (n int, mix func(r, t affineTaps, at sampler) int32) {
+	switch f {
+	case Nearest:
+		return 1, affineNearest
+	case Bicubic:
+		return 4, affineBicubic
+	}
+	return 2, affineBilinear
 }
 
 // sampler returns a sample of one channel, 0 outside the picture.
