@@ -103,6 +103,11 @@ func (s Spec) targetSize(h, w int) (th, tw int) {
 			return longSide(s.Height, h, w), s.Height
 		}
 		return s.Height, longSide(s.Height, w, h)
+	case Bounded:
+		return boundedSize(s.Height, s.Width, h, w)
+	case Within:
+		scale := min(float64(s.Height)/float64(h), float64(s.Width)/float64(w))
+		return max(1, int(float64(h)*scale)), max(1, int(float64(w)*scale))
 	case Cover, Fit:
 		ratio := min(float64(h)/float64(s.Height), float64(w)/float64(s.Width))
 		if s.Resize == Fit {
@@ -123,6 +128,24 @@ func (s Spec) FastSide() int {
 		return (3*max(s.Height, s.Width) + 1) / 2
 	}
 	return 0 // the number of patches, or the size, is that of the whole picture
+}
+
+// boundedSize is the size of a picture of h x w whose short side becomes short, or as much less as makes the long side at most
+// long (transformers' get_size_with_aspect_ratio).
+func boundedSize(short, long, h, w int) (th, tw int) {
+	least, most := float64(min(h, w)), float64(max(h, w))
+	size, exact := short, float64(short)
+	if most/least*exact > float64(long) {
+		exact = float64(long) * least / most
+		size = max(1, int(math.RoundToEven(exact)))
+	}
+	switch {
+	case min(h, w) == size:
+		return h, w
+	case w < h:
+		return max(1, int(exact*float64(h)/float64(w))), size
+	}
+	return size, max(1, int(exact*float64(w)/float64(h)))
 }
 
 // longSide is int(size * long / short) in double precision.

@@ -41,6 +41,8 @@ var hfBase = Spec{
 var hfClasses = map[string]hfClass{
 	"CLIP":        {hfBase.with(func(s *Spec) { s.Resize, s.Crop, s.Mean, s.Std = Shortest, true, openAIMean, openAIStd }), false},
 	"ChineseCLIP": {hfBase.with(func(s *Spec) { s.Resize, s.Crop, s.Mean, s.Std = Shortest, true, openAIMean, openAIStd }), false},
+	"Bit":         {hfBase.with(func(s *Spec) { s.Resize, s.Crop, s.Mean, s.Std = Shortest, true, openAIMean, openAIStd }), false},
+	"DeiT":        {hfBase.with(func(s *Spec) { s.Height, s.Width, s.Crop = 256, 256, true }), true},
 	"Siglip":      {hfBase, false},
 	"Siglip2":     {hfBase.with(func(s *Spec) { s.Resize, s.Patch, s.MaxPatches, s.Filter = NaFlex, 16, 256, Bilinear }), false},
 	"Blip":        {hfBase.with(func(s *Spec) { s.Height, s.Width, s.Mean, s.Std = 384, 384, openAIMean, openAIStd }), true},
@@ -85,6 +87,8 @@ type hfConfig struct {
 	ImageStd             json.RawMessage `json:"image_std"`
 	IncludeTop           *bool           `json:"include_top"`
 	DoPad                *bool           `json:"do_pad"`
+	PadSize              json.RawMessage `json:"pad_size"`
+	UseSquareSize        *bool           `json:"use_square_size"`
 	PatchSize            *int            `json:"patch_size"`
 	MaxNumPatches        *int            `json:"max_num_patches"`
 }
@@ -111,9 +115,6 @@ func ParseHF(data []byte, modelType string) (Spec, error) {
 		set(&s.Offset, c.RescaleOffset)
 		set(&s.NormalizeTwice, c.IncludeTop)
 	}
-	if c.DoPad != nil && *c.DoPad {
-		return Spec{}, fieldError("do_pad", "padding isn't supported")
-	}
 	if c.Resample != nil {
 		if *c.Resample < 0 || *c.Resample >= len(pilFilters) {
 			return Spec{}, fieldError("resample", "%d: 0 to %d expected", *c.Resample, len(pilFilters)-1)
@@ -131,8 +132,8 @@ func ParseHF(data []byte, modelType string) (Spec, error) {
 		if err != nil {
 			return Spec{}, err
 		}
-		if size.shortest != 0 && !size.number {
-			return Spec{}, fieldError("crop_size", "%s: height and width expected", c.CropSize)
+		if size.kind != "" && !size.number {
+			return Spec{}, fieldError("crop_size", "%s: height and width expected", inOneLine(c.CropSize))
 		}
 		s.CropHeight, s.CropWidth = size.height, size.width
 	}
@@ -144,14 +145,20 @@ func ParseHF(data []byte, modelType string) (Spec, error) {
 		}
 		return s, s.Validate()
 	}
+	if name == "CLIP" && c.UseSquareSize != nil && *c.UseSquareSize {
+		s.Resize, c.Size = Exact, nil // of the class's own size
+	}
 	if present(c.Size) {
 		size, err := parseSize("size", c.Size)
 		if err != nil {
 			return Spec{}, err
 		}
 		s.Resize, s.Height, s.Width = Exact, size.height, size.width
-		if size.shortest != 0 && !(size.number && class.square) {
-			s.Resize = Shortest
+		if size.kind != "" {
+			s.Resize = size.kind
+		}
+		if size.kind == Shortest && size.number && class.square {
+			s.Resize = Exact
 		}
 	}
 	if name == "ConvNext" {
@@ -162,7 +169,25 @@ func ParseHF(data []byte, modelType string) (Spec, error) {
 	if c.DoResize != nil && !*c.DoResize {
 		s.Resize = NoResize
 	}
+	if err := c.checkPad(&s); err != nil {
+		return Spec{}, err
+	}
 	return s, s.Validate()
+}
+
+// checkPad refuses padding, unless it adds nothing: pictures are padded to one size, and they have it.
+func (c *hfConfig) checkPad(s *Spec) error {
+	if c.DoPad == nil || !*c.DoPad || !present(c.PadSize) {
+		return nil
+	}
+	size, err := parseSize("pad_size", c.PadSize)
+	if err != nil {
+		return err
+	}
+	if h, w := s.OutputSize(); size.height != h || size.width != w {
+		return fieldError("pad_size", "%s: pictures of %d x %d can't be padded", inOneLine(c.PadSize), w, h)
+	}
+	return nil
 }
 
 func (c *hfConfig) className(modelType string) (string, error) {
@@ -236,17 +261,19 @@ func set[T any](field *T, value *T) {
 	}
 }
 
-// hfSize is a size in any of its forms; shortest is 0 for height and width.
+// hfSize is a size in any of its forms.
 type hfSize struct {
-	height, width, shortest int
-	number                  bool // written as a bare number
+	height, width int
+	kind          Resize // what the two mean; "": height and width
+	number        bool   // written as a bare number
 }
 
-// parseSize reads 224, [224, 224], {"height": 224, "width": 224} or {"shortest_edge": 224}.
+// parseSize reads 224, [224, 224], {"height": 224, "width": 224}, {"shortest_edge": 224}, the same with longest_edge, or
+// {"max_height": 224, "max_width": 224}.
 func parseSize(field string, raw json.RawMessage) (hfSize, error) {
 	var n int
 	if json.Unmarshal(raw, &n) == nil {
-		return hfSize{n, n, n, true}, nil
+		return hfSize{n, n, Shortest, true}, nil
 	}
 	var list []int
 	if json.Unmarshal(raw, &list) == nil && len(list) == 2 {
@@ -254,15 +281,35 @@ func parseSize(field string, raw json.RawMessage) (hfSize, error) {
 	}
 	var named map[string]*int
 	if json.Unmarshal(raw, &named) == nil {
-		h, w, short := named["height"], named["width"], named["shortest_edge"]
+		for k, v := range named {
+			if v == nil {
+				delete(named, k)
+			}
+		}
+		pair := func(first, second string) bool { return len(named) == 2 && named[first] != nil && named[second] != nil }
 		switch {
-		case h != nil && w != nil:
-			return hfSize{height: *h, width: *w}, nil
-		case short != nil && named["longest_edge"] == nil:
-			return hfSize{*short, *short, *short, false}, nil
+		case pair("height", "width"):
+			return hfSize{height: *named["height"], width: *named["width"]}, nil
+		case pair("shortest_edge", "longest_edge"):
+			return hfSize{*named["shortest_edge"], *named["longest_edge"], Bounded, false}, nil
+		case pair("max_height", "max_width"):
+			return hfSize{*named["max_height"], *named["max_width"], Within, false}, nil
+		case len(named) == 1 && named["shortest_edge"] != nil:
+			short := *named["shortest_edge"]
+			return hfSize{short, short, Shortest, false}, nil
 		}
 	}
-	return hfSize{}, fieldError(field, "%.80s: a number, a pair, height and width, or shortest_edge expected", raw)
+	return hfSize{}, fieldError(field, "%s: expected a number, a pair, height and width, shortest_edge with or without longest_edge, or max_height and max_width",
+		inOneLine(raw))
+}
+
+// inOneLine shortens JSON for an error.
+func inOneLine(raw json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Compact(&b, raw) != nil {
+		return "not JSON"
+	}
+	return fmt.Sprintf("%.80s", b.String())
 }
 
 // colours reads three numbers, or one that holds for all three channels.
@@ -277,7 +324,7 @@ func colours(to *[3]float32, field string, raw json.RawMessage) error {
 	}
 	var list []float32
 	if json.Unmarshal(raw, &list) != nil || len(list) != 3 {
-		return fieldError(field, "%.80s: three numbers expected", raw)
+		return fieldError(field, "%s: three numbers expected", inOneLine(raw))
 	}
 	*to = [3]float32(list)
 	return nil

@@ -40,6 +40,9 @@ func ParseOpenCLIP(data []byte) (Spec, error) {
 		if err != nil {
 			return Spec{}, err
 		}
+		if size.kind != "" && !size.number {
+			return Spec{}, fieldError(from.field, "%s: a number, or height and width expected", inOneLine(from.raw))
+		}
 		s.Height, s.Width = size.height, size.width
 	}
 	if pre.Mode != nil && *pre.Mode != "RGB" {

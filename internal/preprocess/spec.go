@@ -17,6 +17,8 @@ const (
 	NoResize Resize = "none"
 	Exact    Resize = "exact"    // to Height x Width, whatever the proportions
 	Shortest Resize = "shortest" // the short side becomes Height, the long one int(Height * long / short)
+	Bounded  Resize = "bounded"  // as Shortest, but smaller where the long side would be more than Width
+	Within   Resize = "within"   // the largest size within Height x Width, rounded down
 	Cover    Resize = "cover"    // the smallest size that covers Height x Width, rounded half to even
 	Fit      Resize = "fit"      // the largest size that fits into Height x Width, rounded half to even
 	NaFlex   Resize = "naflex"   // the largest size of the same proportions with at most MaxPatches patches
@@ -128,7 +130,7 @@ func (s Spec) Validate() error {
 	}
 	switch s.Resize {
 	case NoResize:
-	case Exact, Cover, Fit, Shortest:
+	case Exact, Cover, Fit, Shortest, Bounded, Within:
 		if err := box("size", s.Height, s.Width); err != nil {
 			return err
 		}

@@ -49,6 +49,32 @@ func TestParseHFForms(t *testing.T) {
 	// A number for all channels.
 	require.Equal(t, halves, parse(`{"image_mean":0.5,"image_std":0.5}`, "clip").Mean)
 	require.Equal(t, NoResize, parse(`{"do_resize":false}`, "clip").Resize)
+	// What kosmos-2 says instead of a size, and padding that adds nothing.
+	square := parse(`{"use_square_size":true,"size":64}`, "clip")
+	require.Equal(t, [...]any{Exact, 224, 224}, [...]any{square.Resize, square.Height, square.Width})
+	require.Equal(t, old, parse(`{"do_pad":true,"pad_size":{"height":224,"width":224}}`, "clip"))
+	require.Equal(t, old, parse(`{"do_pad":true}`, "clip"))
+	require.Equal(t, old, parse(`{"image_processor_type":"BitImageProcessor"}`, "clip"))
+}
+
+// TestTargetSizes: sizes as transformers 5.23 computes them (get_size_with_aspect_ratio, get_image_size_for_max_height_width).
+func TestTargetSizes(t *testing.T) {
+	for _, c := range []struct {
+		spec               Spec
+		h, w, wantH, wantW int
+	}{
+		{Spec{Resize: Bounded, Height: 72, Width: 90}, 480, 640, 68, 90},
+		{Spec{Resize: Bounded, Height: 72, Width: 90}, 400, 328, 87, 72},
+		{Spec{Resize: Bounded, Height: 72, Width: 90}, 512, 512, 72, 72},
+		{Spec{Resize: Bounded, Height: 72, Width: 200}, 480, 640, 72, 96},
+		{Spec{Resize: Bounded, Height: 72, Width: 90}, 72, 80, 72, 80},
+		{Spec{Resize: Within, Height: 100, Width: 80}, 480, 640, 60, 80},
+		{Spec{Resize: Within, Height: 100, Width: 80}, 400, 100, 100, 25},
+		{Spec{Resize: Within, Height: 100, Width: 80}, 9, 900, 1, 80},
+	} {
+		h, w := c.spec.targetSize(c.h, c.w)
+		require.Equal(t, [2]int{c.wantH, c.wantW}, [2]int{h, w}, "%+v %d x %d", c.spec.Resize, c.h, c.w)
+	}
 }
 
 // Attacks 26 and 29 on configurations: each is refused by the name of its field.
@@ -62,24 +88,25 @@ func TestAttack26And29Configurations(t *testing.T) {
 		`{"size":"big"}`:              "size",
 		`{"size":[1,2,3]}`:            "size",
 		`{"size":{"longest_edge":9}}`: "size",
-		`{"size":{"shortest_edge":9,"longest_edge":9}}`: "size",
-		`{"size":{"height":16384,"width":16384}}`:       "size",
-		`{"crop_size":0}`:                              "crop_size",
-		`{"crop_size":{"shortest_edge":9}}`:            "crop_size",
-		`{"resample":9}`:                               "resample",
-		`{"resample":-1}`:                              "resample",
-		`{"resample":"bicubic"}`:                       "resample",
-		`{"image_mean":[1,2]}`:                         "image_mean",
-		`{"image_mean":[1,2,3,4]}`:                     "image_mean",
-		`{"image_mean":["a","b","c"]}`:                 "image_mean",
-		`{"image_mean":[1e300,0,0]}`:                   "image_mean",
-		`{"image_std":[1,0,1]}`:                        "image_std",
-		`{"image_std":[1,-1,1]}`:                       "image_std",
-		`{"image_std":[]}`:                             "image_std",
-		`{"rescale_factor":0}`:                         "rescale_factor",
-		`{"do_resize":"yes"}`:                          "do_resize",
-		`{"do_pad":true}`:                              "do_pad",
-		`{"image_processor_type":"FooImageProcessor"}`: "image_processor_type",
+		`{"size":{"shortest_edge":9,"longest_edge":0}}`:     "size",
+		`{"size":{"shortest_edge":9,"height":9,"width":9}}`: "size",
+		`{"size":{"height":16384,"width":16384}}`:           "size",
+		`{"crop_size":0}`:                                       "crop_size",
+		`{"crop_size":{"shortest_edge":9}}`:                     "crop_size",
+		`{"resample":9}`:                                        "resample",
+		`{"resample":-1}`:                                       "resample",
+		`{"resample":"bicubic"}`:                                "resample",
+		`{"image_mean":[1,2]}`:                                  "image_mean",
+		`{"image_mean":[1,2,3,4]}`:                              "image_mean",
+		`{"image_mean":["a","b","c"]}`:                          "image_mean",
+		`{"image_mean":[1e300,0,0]}`:                            "image_mean",
+		`{"image_std":[1,0,1]}`:                                 "image_std",
+		`{"image_std":[1,-1,1]}`:                                "image_std",
+		`{"image_std":[]}`:                                      "image_std",
+		`{"rescale_factor":0}`:                                  "rescale_factor",
+		`{"do_resize":"yes"}`:                                   "do_resize",
+		`{"do_pad":true,"pad_size":{"height":999,"width":224}}`: "pad_size",
+		`{"image_processor_type":"FooImageProcessor"}`:          "image_processor_type",
 		`{"image_processor_type":"Siglip2ImageProcessor","patch_size":0}`:                                    "patch_size",
 		`{"image_processor_type":"Siglip2ImageProcessor","max_num_patches":0}`:                               "max_num_patches",
 		`{"image_processor_type":"Siglip2ImageProcessor","max_num_patches":65536,"patch_size":16384}`:        "max_num_patches",

@@ -291,7 +291,7 @@ VARIANTS = {
     "clip/pil": variant(MIXED, pixels={"image_processor_type": "CLIPImageProcessorPil"}),
     "clip/square-size": variant(MIXED, {"vision_config": {"image_size": 224, "patch_size": 32}}, pixels={"use_square_size": True, "crop_size": None, "size": None}),
     "clip/pad": variant(MIXED, pixels={"do_pad": True, "pad_size": {"height": 70, "width": 70}}),
-    "clip/pad-larger": variant(MIXED, pixels=cropped(60) | {"do_pad": True, "pad_size": {"height": 70, "width": 70}}),
+    "clip/pad-larger": variant(MIXED, pixels=cropped(60) | {"do_pad": True, "pad_size": {"height": 70, "width": 70}}, refuse="pad_size"),
     "clip/nested-processor": variant(MIXED, after=nested),
     "clip/both-processors": variant(MIXED, after=replace("processor_config.json", {"processor_class": "CLIPProcessor", "image_processor": {
         "image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 70}, "crop_size": {"height": 70, "width": 70}, "resample": 0}})),
