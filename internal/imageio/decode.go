@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 )
 
 // DefaultMaxPixels is Pillow's own limit for opening a picture: a quarter of a gibibyte of 24-bit pixels, twice.
@@ -169,14 +170,30 @@ func DecodeReader(r io.Reader, o Options) (*Picture, error) {
 	if limit == 0 {
 		limit = DefaultMaxBytes
 	}
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
+	var data bytes.Buffer
+	if n := sizeOf(r); n > 0 && n <= limit {
+		data.Grow(int(n) + bytes.MinRead) // and no copies on the way there
+	}
+	if _, err := data.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
 		return nil, fmt.Errorf("reading a picture: %w", err)
 	}
-	if int64(len(data)) > limit {
+	if int64(data.Len()) > limit {
 		return nil, fmt.Errorf("reading a picture: more than %d bytes: %w", limit, ErrTooLarge)
 	}
-	return Decode(data, o)
+	return Decode(data.Bytes(), o)
+}
+
+// sizeOf is how many bytes are to be read of r, as far as it knows.
+func sizeOf(r io.Reader) int64 {
+	switch r := r.(type) {
+	case interface{ Len() int }:
+		return int64(r.Len())
+	case interface{ Stat() (fs.FileInfo, error) }:
+		if info, err := r.Stat(); err == nil && info.Mode().IsRegular() {
+			return info.Size()
+		}
+	}
+	return 0
 }
 
 func sniff(data []byte) (format, error) {

@@ -106,6 +106,7 @@ func (r *bitReader) restart() {
 const (
 	huffmanBits = 9  // codes up to this length are found by one look into a table
 	valueBits   = 10 // codes and the values after them, together up to this length, by one look into another
+	skipBits    = 12 // several of those, where nothing matters but their length
 )
 
 // huffman is a code table.
@@ -115,6 +116,9 @@ type huffman struct {
 	// whole is indexed by the next bits, too: the value of the coefficient << 16 | coefficients of 0 before it << 8 | length of all,
 	// 0 where that is too long.
 	whole [1 << valueBits]uint32
+	// skip is indexed by the next bits, too: coefficients << 5 | end of block << 4 | length, of all that lie in them wholly; nil until
+	// it is needed.
+	skip *[1 << skipBits]uint16
 	// For longer codes: the first code that is too large for each length, left-aligned to 16 bits, and what to add to a code of
 	// that length to get its value's place.
 	limit  [18]int
@@ -250,21 +254,46 @@ func (r *bitReader) coefficients(h *huffman, b *[64]int16) (last int) {
 	return last
 }
 
-// skipCoefficients reads over the AC coefficients of a block.
+// skipTable makes the table for skipCoefficients.
+func (h *huffman) skipTable() {
+	if h.skip != nil {
+		return
+	}
+	h.skip = new([1 << skipBits]uint16)
+	for window := range h.skip {
+		length, coefficients, end := 0, 0, 0
+		for end == 0 {
+			e := h.whole[window<<length&(1<<skipBits-1)>>(skipBits-valueBits)]
+			run := int(e >> 8 & 15)
+			if e == 0 || length+int(e&63) > skipBits || coefficients+run+1 >= 64 {
+				break
+			}
+			length += int(e & 63)
+			if e>>16 == 0 && run != 15 {
+				end = 1
+			} else {
+				coefficients += run + 1
+			}
+		}
+		h.skip[window] = uint16(coefficients<<5 | end<<4 | length)
+	}
+}
+
+// skipCoefficients reads over the AC coefficients of a block. skipTable has been called.
 func (r *bitReader) skipCoefficients(h *huffman) {
-	acc, n := r.acc, r.n
-	for k := 1; k < 64; k++ {
+	acc, n, table := r.acc, r.n, h.skip
+	for k := 1; k < 64; {
 		if n < 32 {
 			r.acc, r.n = acc, n
 			r.fill()
 			acc, n = r.acc, r.n
 		}
-		if e := h.whole[acc>>(64-valueBits)]; e != 0 {
-			acc <<= e & 63
-			n -= uint(e & 63)
-			run := int(e >> 8 & 15)
-			k += run
-			if e>>16 == 0 && run != 15 {
+		// Several at once, if the last of them is before the end of the block: what follows is the next one's.
+		if e := table[acc>>(64-skipBits)]; e != 0 && k+int(e>>5) < 64 {
+			acc <<= e & 15
+			n -= uint(e & 15)
+			k += int(e >> 5)
+			if e&16 != 0 {
 				break
 			}
 			continue
@@ -273,10 +302,10 @@ func (r *bitReader) skipCoefficients(h *huffman) {
 		symbol := r.symbol(h)
 		size := symbol & 15
 		acc, n = r.acc<<size, r.n-uint(size)
-		k += symbol >> 4
 		if size == 0 && symbol != 0xf0 {
 			break
 		}
+		k += symbol>>4 + 1
 	}
 	r.acc, r.n = acc, n
 }

@@ -137,6 +137,9 @@ func (s *scanParams) lowCoefficients(n int) ([]int16, error) {
 	for _, c := range s.comps {
 		perMCU += s.blocksOf(c) * c.kept()
 	}
+	for _, h := range s.ac {
+		h.skipTable()
+	}
 	run := func(r bitReader) *lowRun {
 		own := *s // its coeffs are scratch space
 		return &lowRun{s: &own, r: r, dc: make([]int, len(s.comps))}
