@@ -126,7 +126,7 @@ func readStdin(ctx context.Context, s streams) ([]byte, error) {
 
 // fastDecodeFlag is read by imageOptions.
 func fastDecodeFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "fast-decode", Usage: "decode large JPEG files at a fraction of their size: faster,\n\tscores differ in the third decimal"}
+	return &cli.BoolFlag{Name: "fast-decode", Usage: "decode large JPEG files at a fraction of their size: faster,\n\tand not quite the same (docs/performance.md, Pictures)"}
 }
 
 // imageOptions say how pictures for m are loaded.

@@ -33,20 +33,20 @@ type jpegComponent struct {
 	sampH, sampV int // sampling factors
 	stepX, stepY int // pixels per sample
 	quant        byte
-	nx, ny       int // samples made of a block: 8 x 8 or, scaled, less
+	side         int // of the square of samples made of a block: 8 or, scaled, less
 	w, h         int // samples
 	scanW, scanH int // blocks in a scan of this component alone
 	blocksW      int // blocks in memory, padded to whole MCUs
 	blocksH      int
-	plane        []byte  // [ny*blocksH, nx*blocksW]
+	plane        []byte  // [side*blocksH, side*blocksW]
 	coeffs       []int16 // progressive: [blocksH, blocksW, 64] in zigzag order
 	dc           int     // prediction
 }
 
-func (c *jpegComponent) planeSize() int { return c.nx * c.ny * c.blocksW * c.blocksH }
+func (c *jpegComponent) planeSize() int { return c.side * c.side * c.blocksW * c.blocksH }
 
 func (c *jpegComponent) row(y int) []byte {
-	stride := c.nx * c.blocksW
+	stride := c.side * c.blocksW
 	return c.plane[y*stride : y*stride+c.w]
 }
 
@@ -233,21 +233,11 @@ func (j *jpegReader) frame(b []byte) error {
 		}
 		c.stepX, c.stepY = j.maxH/c.sampH, j.maxV/c.sampV
 		c.scanW, c.scanH = ceilDiv(ceilDiv(j.w, c.stepX), 8), ceilDiv(ceilDiv(j.h, c.stepY), 8)
-		c.nx, c.stepX = scaledSide(n8, c.stepX)
-		c.ny, c.stepY = scaledSide(n8, c.stepY)
+		c.side = n8
 		c.w, c.h = ceilDiv(j.outW, c.stepX), ceilDiv(j.outH, c.stepY)
 		c.blocksW, c.blocksH = mcusW*c.sampH, mcusH*c.sampV
 	}
 	return nil
-}
-
-// scaledSide returns how many samples to make of a block's 8 where n are made of one with a pixel per sample, and how many pixels
-// each is then: a block of subsampled chroma has enough for more samples rather than for a larger step.
-func scaledSide(n, step int) (samples, pixels int) {
-	if n < 8 && (step == 2 || step == 4 && n < 4) {
-		return n * step, 1
-	}
-	return n, step
 }
 
 // allocate makes room for what the scans bring.
@@ -486,12 +476,12 @@ func (c *jpegComponent) transformCoefficients(coeffs []int16, last int, quant *[
 
 // transform makes the samples of block (x, y); last is the place (zigzag) of the last coefficient that may not be 0.
 func (c *jpegComponent) transform(b *[64]int32, last, x, y int) {
-	stride := c.nx * c.blocksW
-	dst := c.plane[c.ny*y*stride+c.nx*x:]
-	if c.nx == 8 && c.ny == 8 {
+	stride := c.side * c.blocksW
+	dst := c.plane[c.side*(y*stride+x):]
+	if c.side == 8 {
 		idct(b, last, dst, stride)
 	} else {
-		scaledIDCT(b, c.nx, c.ny, dst, stride)
+		scaledIDCT(b, c.side, dst, stride)
 	}
 }
 
@@ -633,12 +623,12 @@ func (j *jpegReader) yccRows(p *Picture, from, to int) bool {
 	y, cb, cr := &j.comps[0], &j.comps[1], &j.comps[2]
 	across, down := cb.stepX, cb.stepY
 	common := across == 1 && down == 1 || across == 2 && down <= 2 && cb.w > 2 // narrower ones are not interpolated
-	if !common || y.stepX != 1 || y.stepY != 1 || cr.stepX != across || cr.stepY != down || cr.nx*cr.blocksW != cb.nx*cb.blocksW {
+	if !common || y.stepX != 1 || y.stepY != 1 || cr.stepX != across || cr.stepY != down || cr.blocksW != cb.blocksW {
 		return false
 	}
 	return j.d.ycc(&YCCRows{
 		Width: j.outW, Height: j.outH, Across: across, Down: down, First: from, Rows: to - from, Planes: j.planes,
-		YStride: y.nx * y.blocksW, ChromaStride: cb.nx * cb.blocksW, CbOffset: len(y.plane), CrOffset: len(y.plane) + len(cb.plane),
+		YStride: y.side * y.blocksW, ChromaStride: cb.side * cb.blocksW, CbOffset: len(y.plane), CrOffset: len(y.plane) + len(cb.plane),
 		Dst: p.Pix[3*j.outW*from : 3*j.outW*to],
 	}) == nil
 }

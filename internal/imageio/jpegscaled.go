@@ -8,7 +8,7 @@ import (
 )
 
 // Scaled decoding: each sample is the mean of what would be 2 x 2, 4 x 4 or 8 x 8 of them, computed from the coefficients at once. The
-// highest weigh next to nothing in a mean, and are left out. What remains is mostly the reading of codes, which two threads share.
+// highest weigh next to nothing in a mean, and are left out. Subsampled chroma stays subsampled. What remains is mostly the reading of codes, which two threads share.
 
 // scaleFor returns how many samples to make of 8 so that the short side has at least `side`: 8 (all), 4, 2 or 1. side 0 means all.
 func scaleFor(w, h, side int) int {
@@ -50,29 +50,29 @@ func keptCoefficients(n int) int {
 	return min(8, 2*n)
 }
 
-// scaledIDCT makes ny x nx means of a dequantised block [8, 8] at dst.
-func scaledIDCT(block *[64]int32, nx, ny int, dst []byte, stride int) {
-	if nx == 1 && ny == 1 {
+// scaledIDCT makes n x n means of a dequantised block [8, 8] at dst.
+func scaledIDCT(block *[64]int32, n int, dst []byte, stride int) {
+	if n == 1 {
 		dst[0] = clip8((block[0]+4)>>3 + 128)
 		return
 	}
-	basis, kx, ky := scaledBasis(), keptCoefficients(nx), keptCoefficients(ny)
+	basis, kept := &scaledBasis()[n], keptCoefficients(n)
 	const pass1 = 5 // fraction bits kept between the passes
 	var columns [64]int32
-	for u := range kx {
-		for y := range ny {
+	for u := range kept {
+		for y := range n {
 			sum := int32(1) << (12 - pass1 - 1)
-			for v, weight := range basis[ny][y][:ky] {
+			for v, weight := range basis[y][:kept] {
 				sum += weight * block[(8*v+u)&63]
 			}
 			columns[(8*y+u)&63] = sum >> (12 - pass1)
 		}
 	}
-	for y := range ny {
-		row, out := columns[8*y:8*y+kx], dst[y*stride:y*stride+nx]
+	for y := range n {
+		row, out := columns[8*y:8*y+kept], dst[y*stride:y*stride+n]
 		for x := range out {
 			sum := int32(1)<<(12+pass1-1) + 128<<(12+pass1)
-			for u, weight := range basis[nx][x][:len(row)] {
+			for u, weight := range basis[x][:len(row)] {
 				sum += weight * row[u]
 			}
 			out[x] = clip8(sum >> (12 + pass1))
@@ -85,7 +85,7 @@ type lowRun struct {
 	s      *scanParams
 	r      bitReader
 	dc     []int   // prediction of each component
-	low    []int16 // of every block [ky, kx], not dequantised
+	low    []int16 // of every block [k, k], not dequantised
 	starts []int   // the bit at which each MCU begins, if that is asked for
 }
 
@@ -98,14 +98,15 @@ func (w *lowRun) mcu() {
 		for range w.s.blocksOf(c) {
 			w.dc[i] += w.r.difference(w.s.dc[i])
 			w.low = append(w.low, int16(w.dc[i]))
-			if c.nx == 1 && c.ny == 1 {
+			if c.side == 1 {
 				w.r.skipCoefficients(w.s.ac[i])
 				continue
 			}
 			*coeffs = [64]int16{}
 			w.r.coefficients(w.s.ac[i], coeffs)
-			for v := range keptCoefficients(c.ny) {
-				for u := range keptCoefficients(c.nx) {
+			kept := keptCoefficients(c.side)
+			for v := range kept {
+				for u := range kept {
 					if u+v > 0 {
 						w.low = append(w.low, coeffs[unzigzag[8*v+u]])
 					}
@@ -116,7 +117,7 @@ func (w *lowRun) mcu() {
 }
 
 // kept is how many coefficients of each block are used.
-func (c *jpegComponent) kept() int { return keptCoefficients(c.nx) * keptCoefficients(c.ny) }
+func (c *jpegComponent) kept() int { return keptCoefficients(c.side) * keptCoefficients(c.side) }
 
 // blocksOf is how many blocks of a component an MCU of the scan has.
 func (s *scanParams) blocksOf(c *jpegComponent) int {
@@ -126,7 +127,7 @@ func (s *scanParams) blocksOf(c *jpegComponent) int {
 	return c.sampH * c.sampV
 }
 
-// lowCoefficients reads all of a baseline scan's n MCUs without restarts: [n][blocks][ky, kx].
+// lowCoefficients reads all of a baseline scan's n MCUs without restarts: [n][blocks][k, k].
 //
 // A second goroutine begins in the middle, at a bit that is hardly ever the first of an MCU, and reads nonsense. But the codes of
 // JPEG fall into step: soon it begins an MCU where there is one. When the first goroutine comes to an MCU that the second has begun,
@@ -261,18 +262,18 @@ func (j *jpegReader) scaledRow(s *scanParams, low []int16, w, y int) {
 	var block [64]int32
 	for x := range w {
 		for _, c := range s.comps {
-			quant, kx, ky := j.quant[c.quant], keptCoefficients(c.nx), keptCoefficients(c.ny)
+			quant, kept := j.quant[c.quant], keptCoefficients(c.side)
 			for b := range s.blocksOf(c) {
 				bx, by := x, y
 				if len(s.comps) > 1 {
 					bx, by = x*c.sampH+b%c.sampH, y*c.sampV+b/c.sampH
 				}
-				for v := range ky {
-					for u, value := range low[v*kx : (v+1)*kx] {
+				for v := range kept {
+					for u, value := range low[v*kept : (v+1)*kept] {
 						block[8*v+u] = int32(value) * quant[unzigzag[8*v+u]]
 					}
 				}
-				low = low[kx*ky:]
+				low = low[kept*kept:]
 				c.transform(&block, 63, bx, by)
 			}
 		}
@@ -290,8 +291,8 @@ var unzigzag = func() (order [64]uint8) {
 // lastNeeded is the place in file order of the last coefficient that a component's samples are made of.
 func (c *jpegComponent) lastNeeded() int {
 	last := uint8(0)
-	for v := range keptCoefficients(c.ny) {
-		for u := range keptCoefficients(c.nx) {
+	for v := range keptCoefficients(c.side) {
+		for u := range keptCoefficients(c.side) {
 			last = max(last, unzigzag[8*v+u])
 		}
 	}
