@@ -8,7 +8,8 @@ import (
 )
 
 // Scaled decoding: each sample is the mean of what would be 2 x 2, 4 x 4 or 8 x 8 of them, computed from the coefficients at once. The
-// highest weigh next to nothing in a mean, and are left out. Subsampled chroma stays subsampled. What remains is mostly the reading of codes, which two threads share.
+// highest weigh next to nothing in a mean, and are left out. Subsampled chroma stays subsampled. What remains is mostly the reading
+// of codes, which two goroutines share.
 
 // scaleFor returns how many samples to make of 8 so that the short side has at least `side`: 8 (all), 4, 2 or 1. side 0 means all.
 func scaleFor(w, h, side int) int {
