@@ -42,7 +42,7 @@ Examples:
 			&cli.StringFlag{Name: "tower", Value: "image,text", Usage: "`LIST` of towers: image, text (default: both)"},
 			&cli.IntFlag{Name: "tokens", Usage: "texts have `N` tokens (default: as many as the model takes)"},
 			activationsFlag(), fastFlag(), isaFlag(),
-			&cli.BoolFlag{Name: "ops", Usage: "also the time of each kind of op"},
+			&cli.BoolFlag{Name: "ops", Usage: "also the time of each kind of op; in JSON also start_ms"},
 			&cli.BoolFlag{Name: "pictures", Usage: "instead of towers, the way of a picture to pixel values: decode, resize, normalise"},
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 		},
@@ -210,6 +210,11 @@ func runBench(c *cli.Context, s streams) error {
 	}
 	if err != nil || !c.Bool("json") {
 		return err
+	}
+	for i := range report.Results {
+		if !plan.ops {
+			report.Results[i].StartMS = 0
+		}
 	}
 	m := machines[slices.Max(plan.threads)]
 	report.Machine = benchMachine{m.CPU, m.ISA, benchCeilings{

@@ -13,6 +13,7 @@
 #include <time.h>
 
 enum { RUNS = 16, ROWS = 197, WIDTH = 768, HIDDEN = 3072, SIDE = 72, MOST = 4 << 20 };
+enum { NARROW = ROWS * WIDTH, WIDE = ROWS * HIDDEN, CONV = SIDE * SIDE * 288 }; /* elements */
 static const double run_seconds = 0.004;
 
 static float *x, *y, *dst, *scratch;
@@ -87,25 +88,25 @@ static const struct {
     size_t n;
     double work; /* of a call: elements written, or operations */
 } benches[] = {
-    {"norm 197x768", norm, 0, ROWS *WIDTH},
-    {"norm (rms) 197x768", rms_norm, 0, ROWS *WIDTH},
-    {"l2norm 197x768", l2norm, 0, ROWS *WIDTH},
-    {"prepare int8 197x768", prepare, CLIPGO_FORM_Q8, ROWS *WIDTH},
-    {"prepare int8 by block", prepare, CLIPGO_FORM_Q8_BLOCK, ROWS *WIDTH},
-    {"prepare bfloat16 197x768", prepare, CLIPGO_FORM_BF16, ROWS *WIDTH},
-    {"act gelu 197x3072", act, CLIPGO_ACT_GELU, ROWS *HIDDEN},
-    {"act gelu_tanh 197x3072", act, CLIPGO_ACT_GELU_TANH, ROWS *HIDDEN},
-    {"act quick_gelu 197x3072", act, CLIPGO_ACT_QUICK_GELU, ROWS *HIDDEN},
-    {"act silu 197x3072", act, CLIPGO_ACT_SILU, ROWS *HIDDEN},
-    {"add 197x768", add, ROWS *WIDTH, ROWS *WIDTH},
-    {"mul 197x768", mul, ROWS *WIDTH, ROWS *WIDTH},
-    {"axpby 197x768", axpby, ROWS *WIDTH, ROWS *WIDTH},
+    {"norm 197x768", norm, 0, NARROW},
+    {"norm (rms) 197x768", rms_norm, 0, NARROW},
+    {"l2norm 197x768", l2norm, 0, NARROW},
+    {"prepare int8 197x768", prepare, CLIPGO_FORM_Q8, NARROW},
+    {"prepare int8 by block", prepare, CLIPGO_FORM_Q8_BLOCK, NARROW},
+    {"prepare bfloat16 197x768", prepare, CLIPGO_FORM_BF16, NARROW},
+    {"act gelu 197x3072", act, CLIPGO_ACT_GELU, WIDE},
+    {"act gelu_tanh 197x3072", act, CLIPGO_ACT_GELU_TANH, WIDE},
+    {"act quick_gelu 197x3072", act, CLIPGO_ACT_QUICK_GELU, WIDE},
+    {"act silu 197x3072", act, CLIPGO_ACT_SILU, WIDE},
+    {"add 197x768", add, NARROW, NARROW},
+    {"mul 197x768", mul, NARROW, NARROW},
+    {"axpby 197x768", axpby, NARROW, NARROW},
     {"attention 50 rows", attention, 50, 4.0 * 50 * 50 * 64},
     {"attention 197 rows", attention, 197, 4.0 * 197 * 197 * 64},
     {"attention 257 rows", attention, 257, 4.0 * 257 * 257 * 64},
     {"attention 577 rows", attention, 577, 4.0 * 577 * 577 * 64},
-    {"dwconv 3x3, 72x72x288", dwconv, 3, SIDE *SIDE * 288},
-    {"dwconv 5x5, 72x72x288", dwconv, 5, SIDE *SIDE * 288},
+    {"dwconv 3x3, 72x72x288", dwconv, 3, CONV},
+    {"dwconv 5x5, 72x72x288", dwconv, 5, CONV},
     {"dequantize f16", dequantize, 1, 32768},
     {"dequantize q8_0", dequantize, 8, 32768},
     {"dequantize q4_0", dequantize, 2, 32768},
