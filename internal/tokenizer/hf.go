@@ -159,6 +159,7 @@ type hfConfig struct {
 	PrefixSpace  *bool               `json:"add_prefix_space"`
 	AddBOS       *bool               `json:"add_bos_token"`
 	AddEOS       *bool               `json:"add_eos_token"`
+	ExtraIDs     *int                `json:"extra_ids"` // T5
 
 	special map[string]*hfToken // bos_token and so on; nil where the file says null
 	extra   []*hfToken          // extra_special_tokens, additional_special_tokens

@@ -13,6 +13,7 @@ import (
 var hfClasses = map[string]func(*hfFiles) (Spec, error){
 	"BertTokenizer":       hfBERT,
 	"CLIPTokenizer":       hfCLIP,
+	"GPT2Tokenizer":       hfGPT2,
 	"GemmaTokenizer":      hfGemma,
 	"Siglip2Tokenizer":    hfSiglip2,
 	"RobertaTokenizer":    hfRoberta,
@@ -170,12 +171,20 @@ func hfXLMRoberta(h *hfFiles) (Spec, error) {
 // t5Unknown is the id that T5Tokenizer takes for its unknown token, whatever the vocabulary says.
 const t5Unknown = 2
 
-// hfT5 is T5Tokenizer, which open_clip's SigLIP checkpoints name. The class also adds <extra_id_0> to <extra_id_99>
-// behind the vocabulary; they are left out, as no text tower here has rows for them.
+// hfT5 is T5Tokenizer, which open_clip's SigLIP checkpoints name. It knows <extra_id_0> and so on, as many as extra_ids says; with
+// a SentencePiece model they come behind its pieces, the last first.
 func hfT5(h *hfFiles) (Spec, error) {
 	c := &h.config
 	c.defaults("eos_token", "</s>", "unk_token", "<unk>", "pad_token", "<pad>")
 	spec := Spec{Kind: Unigram, Pipeline: Pipeline{PreTokenizers: metaspace("always")}}
+	extra := 100
+	if c.ExtraIDs != nil {
+		extra = *c.ExtraIDs
+	}
+	if extra < 0 || extra > maxAdded {
+		return Spec{}, fmt.Errorf("tokenizer_config.json: extra_ids is %d, expected 0 to %d", extra, maxAdded)
+	}
+	sentinel := func(i int) string { return fmt.Sprintf("<extra_id_%d>", i) }
 	var charsmap []byte
 	if h.file != nil {
 		spec.Tokens, spec.Scores = h.file.Model.Vocab.tokens, h.file.Model.Vocab.scores
@@ -186,7 +195,13 @@ func hfT5(h *hfFiles) (Spec, error) {
 			return Spec{}, err
 		}
 		spec.Tokens, spec.Scores, charsmap = m.pieces, m.scores, m.charsmap
+		for i := extra - 1; i >= 0; i-- {
+			spec.Tokens, spec.Scores = append(spec.Tokens, sentinel(i)), append(spec.Scores, 0)
+		}
 		c.addPieces(m)
+	}
+	for i := range extra {
+		c.extra = append(c.extra, &hfToken{Content: sentinel(i), Special: true})
 	}
 	if err := h.finishUnigram(&spec, charsmap, t5Unknown); err != nil {
 		return Spec{}, err
@@ -226,6 +241,21 @@ func hfRoberta(h *hfFiles) (Spec, error) {
 		return Spec{}, err
 	}
 	return spec, spec.frame("RobertaTokenizer", h.id(&spec, "cls_token"), h.id(&spec, "sep_token"))
+}
+
+// hfGPT2 is GPT2Tokenizer, which a BLIP-2 without a tokenizer_config.json gets. It puts no ids around a text, and has nothing to pad
+// with unless a configuration says so.
+func hfGPT2(h *hfFiles) (Spec, error) {
+	c := &h.config
+	c.defaults("unk_token", clipEnd, "bos_token", clipEnd, "eos_token", clipEnd)
+	spec := Spec{Kind: BPE, Pipeline: Pipeline{
+		PreTokenizers: []Step{{Type: "ByteLevel", UseRegex: true, AddPrefixSpace: c.PrefixSpace != nil && *c.PrefixSpace}},
+		SkipUnk:       true,
+	}}
+	if err := h.bpeVocab(&spec); err != nil {
+		return Spec{}, err
+	}
+	return spec, h.finishTemplate(&spec)
 }
 
 // metaspace is the pre-tokenisers of the classes that follow SentencePiece.
