@@ -2,7 +2,8 @@
 """Ids of mixed lines of text by transformers, tokenizers and sentencepiece, for the tests of internal/tokenizer.
 
     python goldens.py sample VARIANTS CLIP ../../internal/tokenizer/testdata
-        (VARIANTS: what variants.py made; CLIP: a folder with CLIP's vocab.json and merges.txt)
+        (VARIANTS: what variants.py made, or the output itself for new lines alone, since training never gives the same twice;
+        CLIP: a folder with CLIP's vocab.json and merges.txt)
     python goldens.py lines   NAME FOLDER COUNT OUT.jsonl.gz
         (FOLDER: a checkpoint for AutoTokenizer, a file.model for sentencepiece, open_clip:CLEAN for its
         SimpleTokenizer, open_clip:CLEAN:CHECKPOINT for its HFTokenizer, or openai for that package's; the last three
@@ -79,7 +80,7 @@ def write(path, lines, encode):
 
 # What the tests of the package read, besides CLIP.
 SAMPLE = (
-    "bert-accents bpe-fused bpe-suffix bytelevel class-bert class-gemma class-roberta class-siglip class-siglip2 class-t5 class-tipsv2 class-xlmr "
+    "bert-accents bpe-fused bpe-suffix bytelevel class-bert class-gemma class-gpt2 class-roberta class-siglip class-siglip2 class-t5 class-tipsv2 class-xlmr "
     "spm-bpe-bytes spm-bpe-user spm-suffix spm-unigram-user unigram"
 ).split()
 
@@ -90,8 +91,9 @@ def sample(variants, clip, out):
         write(os.path.join(out, f"open_clip-{clean}.jsonl.gz"), texts.hard_lines(600, clean), encoder(f"open_clip:{clean}"))
     for name in SAMPLE:
         folder = os.path.join(out, name)
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(os.path.join(variants, name), folder)
+        if os.path.abspath(variants) != os.path.abspath(out):
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(os.path.join(variants, name), folder)
         model = os.path.join(folder, "spiece.model")
         spm = os.path.exists(model) and not os.path.exists(os.path.join(folder, "config.json"))
         write(os.path.join(folder, "lines.jsonl.gz"), texts.hard_lines(500, name), encoder(model if spm else folder))
