@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clipgo/clipgo/internal/arch"
+	"github.com/clipgo/clipgo/internal/checkpoint"
 	"github.com/clipgo/clipgo/internal/jsonconf"
 )
 
@@ -117,4 +118,43 @@ func TestBigVisionRefuses(t *testing.T) {
 	assert.NoError(t, err)
 	_, err = convertTo(t, path, Options{Tokenizer: "nowhere"})
 	assert.ErrorContains(t, err, "nowhere: no such file")
+}
+
+// FuzzBigVisionShapes reads configurations of shapes that any file may have: an error, or a model whose tensors can be listed.
+func FuzzBigVisionShapes(f *testing.F) {
+	f.Add(uint64(4), uint64(3), uint64(8), uint64(2), uint64(4), uint64(12), uint64(64), uint64(1000), true)
+	f.Add(uint64(48), uint64(1), uint64(8), uint64(2), uint64(4), uint64(12), uint64(64), uint64(1000), false)
+	f.Add(uint64(1<<63), uint64(0), uint64(1<<32), uint64(1<<32), uint64(1), uint64(1<<62), uint64(1), uint64(1<<31), false)
+	f.Fuzz(func(t *testing.T, patch, side, width, heads, headWidth, ffn, context, vocab uint64, conv bool) {
+		set := &checkpoint.Set{}
+		add := func(name string, shape ...uint64) {
+			require.NoError(t, set.Add(&checkpoint.Tensor{Name: "params/" + name, Shape: shape}))
+		}
+		if conv {
+			add("img/embedding/kernel", patch, patch, 3, width)
+		} else {
+			add("img/embedding/kernel", patch, width)
+		}
+		add("img/pos_embedding", side*side, width)
+		for _, prefix := range []string{"img/Transformer/", "txt/Encoder_0/"} {
+			add(prefix+"encoderblock_0/LayerNorm_0/scale", width)
+			add(prefix+"encoderblock_0/MultiHeadDotProductAttention_0/query/kernel", width, heads, headWidth)
+			add(prefix+"encoderblock_0/MlpBlock_0/Dense_0/kernel", width, ffn)
+		}
+		add("txt/Embed_0/embedding", vocab, width)
+		add("txt/pos_embedding", context, width)
+		add("txt/head/kernel", width, width)
+		r := &shapeReader{path: "x.npz", set: set}
+		modelType, data := r.siglipConfig()
+		if r.err != nil {
+			return
+		}
+		config, err := jsonconf.Parse("x.npz", data)
+		require.NoError(t, err)
+		family, err := arch.BigVision(modelType)
+		require.NoError(t, err)
+		if m, err := family.Read(config); err == nil && m.Validate() == nil {
+			require.NotEmpty(t, family.Tensors(m))
+		}
+	})
 }

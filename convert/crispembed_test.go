@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clipgo/clipgo/gguf"
+	"github.com/clipgo/clipgo/quantize"
 )
 
 // halves copies files of testdata/crispembed into a new folder.
@@ -104,4 +105,26 @@ func TestDequantizer(t *testing.T) {
 		_, err := d.ReadAt(make([]byte, read.n), int64(read.off))
 		assert.Error(t, err)
 	}
+}
+
+// FuzzCrispEmbed opens image halves with changed bytes: an error of one line, or tensors that can be planned.
+func FuzzCrispEmbed(f *testing.F) {
+	b, err := os.ReadFile(filepath.Join("..", "testdata", "crispembed", "clip", "image.gguf"))
+	require.NoError(f, err)
+	f.Add(b[:8<<10]) // the header, without the data
+	f.Add(b)
+	policy, err := quantize.ParsePolicy("F16")
+	require.NoError(f, err)
+	path := filepath.Join(f.TempDir(), "image.gguf")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		require.NoError(t, os.WriteFile(path, b, 0o600))
+		s, err := openSource(path, Options{VisionOnly: true})
+		if err == nil {
+			defer s.Close()
+			_, err = makePlan(s, policy)
+		}
+		if err != nil {
+			require.NotContains(t, err.Error(), "\n")
+		}
+	})
 }

@@ -26,6 +26,7 @@ var wide = []struct {
 	{regexp.MustCompile(`patch_embd`), "patch embedding: first step of the image tower, in rows as short as a patch"},
 	{regexp.MustCompile(`position_embd`), "position embedding: as noisy as attention's values, in a hundredth of their size"},
 	{regexp.MustCompile(`(token_type|register|class|query)_embd`), "learned rows, added to or run along with the input"},
+	{regexp.MustCompile(`\.(depthwise|drop_class)\.`), "depthwise kernel: a row of few numbers per channel, which the engine doesn't multiply as a matrix"},
 	{regexp.MustCompile(`\.probe$`), "learned query of the pooling head"},
 	{regexp.MustCompile(`(^|[._])(ln|norm)[0-9]*\b`), "norm"},
 }

@@ -23,8 +23,9 @@ func convertCommand(s streams) *cli.Command {
 		Description: `FOLDER is what transformers' save_pretrained writes and what the Hub shows: config.json, preprocessor_config.json,
 model.safetensors (or its shards and their index), tokenizer.json (or vocab.json and merges.txt). open_clip's folders
 have open_clip_config.json and open_clip_model.safetensors. FOLDER may also be a file of weights, such as OpenAI's
-ViT-B-32.pt, or SigLIP's original siglip.npz, which needs its tokeniser beside it or named. ORG/NAME is a model of the
-Hugging Face Hub, which is downloaded as clipgo pull does.
+ViT-B-32.pt, SigLIP's original siglip.npz, which needs its tokeniser beside it or named, or half of a CrispEmbed pair of
+GGUF files, whose other half lies beside it. ORG/NAME is a model of the Hugging Face Hub, which is downloaded as clipgo
+pull does.
 
 Examples:
   clipgo convert clip-vit-base-patch32/

@@ -20,8 +20,8 @@ var altCLIPFamily = &Family{
 }
 
 func readAltCLIP(c *Config) (*Model, error) {
-	text := c.Object("text_config").Overlay(c.Object("text_config_dict"))
-	vision := c.Object("vision_config").Overlay(c.Object("vision_config_dict"))
+	text := towerConfig(c, "text_config")
+	vision := towerConfig(c, "vision_config")
 	projection := c.Int("projection_dim", 768)
 	// Position pad_token_id is that of padding, and those of text follow; the rows before are left out of the file.
 	pad := text.Int("pad_token_id", 1)

@@ -16,8 +16,8 @@ var chineseCLIPFamily = &Family{
 }
 
 func readChineseCLIP(c *Config) (*Model, error) {
-	text := c.Object("text_config").Overlay(c.Object("text_config_dict"))
-	vision := c.Object("vision_config").Overlay(c.Object("vision_config_dict"))
+	text := towerConfig(c, "text_config")
+	vision := towerConfig(c, "vision_config")
 	projection := c.Int("projection_dim", 512)
 	m := &Model{
 		LogitScale: float32(c.Float("logit_scale_init_value", 2.6592)),

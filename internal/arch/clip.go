@@ -19,11 +19,15 @@ var positionBuffers = []Ignore{
 	{"vision_model.embeddings.position_ids", "a buffer of 0, 1, 2, ..."},
 }
 
-// readCLIP reads config.json. Files of 2021 and 2022 carry the towers' settings in *_config_dict, which override
-// *_config; a missing field means the class's default.
+// towerConfig returns the settings of a tower. Files of 2021 and 2022 carry them in *_config_dict, which overrides *_config.
+func towerConfig(c *Config, key string) *Config {
+	return c.Object(key).Overlay(c.Object(key + "_dict"))
+}
+
+// readCLIP reads config.json, where a missing field means the class's default.
 func readCLIP(c *Config) (*Model, error) {
-	text := c.Object("text_config").Overlay(c.Object("text_config_dict"))
-	vision := c.Object("vision_config").Overlay(c.Object("vision_config_dict"))
+	text := towerConfig(c, "text_config")
+	vision := towerConfig(c, "vision_config")
 	projection := c.Int("projection_dim", 512)
 	m := &Model{
 		LogitScale: float32(c.Float("logit_scale_init_value", 2.6592)),
