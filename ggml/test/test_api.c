@@ -121,6 +121,10 @@ static void test_missing(void) {
     WRONG(clipgo_device_create(&device_options, NULL, err));
     WRONG(clipgo_device_describe(NULL, &info, err));
     WRONG(clipgo_device_describe(s.device, NULL, err));
+    clipgo_ceilings ceilings = {.size = sizeof ceilings};
+    WRONG(clipgo_device_ceilings(NULL, 0, &ceilings, err));
+    WRONG(clipgo_device_ceilings(s.device, 0, NULL, err));
+    WRONG(clipgo_device_ceilings(s.device, UINT64_MAX, &ceilings, err));
     WRONG(clipgo_weights_create(NULL, m.data, m.bytes, m.tensors, 1, 0, &weights, err));
     WRONG(clipgo_weights_create(s.device, NULL, m.bytes, m.tensors, 1, 0, &weights, err));
     WRONG(clipgo_weights_create(s.device, m.data, m.bytes, NULL, 1, 0, &weights, err));
@@ -181,6 +185,7 @@ static void test_missing(void) {
     DEVICE(o.spin_us = UINT32_MAX);
     DEVICE(memset(o.isa, 'x', sizeof o.isa));
     CHANGED(clipgo_device_info, info, o.size++, clipgo_device_describe(s.device, &o, err));
+    CHANGED(clipgo_ceilings, ceilings, o.size--, clipgo_device_ceilings(s.device, 0, &o, err));
 #define PROGRAM(change) \
     CHANGED(clipgo_program_desc, desc, change, clipgo_program_create(s.weights, &o, m.values, m.ops, &program, err))
     PROGRAM(o.size++);
@@ -234,6 +239,12 @@ static void test_describe(void) {
     CHECK(clipgo_device_create(&options, &device, &err) == CLIPGO_OK, "%s", err.message);
     CHECK(clipgo_device_describe(device, &info, &err) == CLIPGO_OK && info.threads >= 1 && info.isa[0] && info.cpu[0],
           "%u threads, %s, %s", info.threads, info.isa, info.cpu);
+    clipgo_ceilings c = {.size = sizeof c, .f32 = -1, .bf16 = -1, .int8 = -1, .read = -1};
+    CHECK(clipgo_device_ceilings(device, 0, &c, &err) == CLIPGO_OK && c.threads == info.threads && c.read == 0,
+          "%u threads, %g bytes/s, %s", c.threads, c.read, err.message);
+    int wide = strcmp(info.isa, "scalar") != 0;
+    CHECK((c.f32 > 0) == wide && (c.int8 > 0) == wide && c.bf16 >= 0, "%g %g %g operations/s", c.f32, c.bf16, c.int8);
+    CHECK(clipgo_device_ceilings(device, 1, &c, &err) == CLIPGO_OK, "fewer bytes than threads: %s", err.message);
     clipgo_device_free(device);
 }
 
