@@ -32,10 +32,10 @@ TEXTS = ["This is a photo of owl.", "a_Photo of THE cat, isn't it?", "caf\u00e9 
 DEMO = "tools/demo-model/checkpoint"
 OPEN_CLIP = "openclip-vit-quickgelu"
 CHECKPOINTS = {
-    "hf": [DEMO, "siglip", "siglip2-fixed", OPEN_CLIP],
+    "hf": [DEMO, "siglip", "siglip2-fixed", "metaclip_2", OPEN_CLIP],
     "hf5": [DEMO, "siglip", "siglip2-fixed", OPEN_CLIP],
     "hf4": [DEMO, "siglip", "siglip2-fixed", "siglip2-naflex"],
-    "openclip": [DEMO, "siglip", "siglip2-fixed", OPEN_CLIP],
+    "openclip": [DEMO, "siglip", "siglip2-fixed", "metaclip_2", OPEN_CLIP],
     "openai": [DEMO, OPEN_CLIP],
     "tfjs": [DEMO, "siglip", "siglip2-fixed"],
 }
@@ -79,6 +79,9 @@ def hf_tokens(folder, siglip):
 def open_clip_tokens(folder, siglip):
     import open_clip.tokenizer as oc
 
+    model = json.load(open(os.path.join(folder, "config.json")))
+    if model["model_type"] == "metaclip_2":
+        return {"input_ids": oc.HFTokenizer(folder, context_length=model["text_config"]["max_position_embeddings"])(TEXTS)}
     if not siglip:
         # The demo model has a vocabulary of its own: what SimpleTokenizer does to the text, before CLIP's merges, as BPE sees it.
         tokenizer = AutoTokenizer.from_pretrained(folder)
