@@ -29,6 +29,8 @@ type golden struct {
 	TextE   [][]float64 `json:"text_embeds"`
 	Spatial [][2]int    `json:"spatial_shapes"`
 
+	ByHand bool `json:"by_hand"` // no tokeniser gives these ids
+
 	// Pipeline is what the zero-shot pipeline answered, per image; without Results it was not asked.
 	Pipeline struct {
 		Labels   []string `json:"candidate_labels"`

@@ -22,11 +22,12 @@ TOKENISERS = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.t
 PIXELS, TOKENS = "preprocessor_config.json", "tokenizer_config.json"
 
 
-def variant(base, config=None, pixels=None, tokens=None, tokenizer=None, save=None, disk=None, texts=TEXTS, after=None, dtype=None, refuse=None):
+def variant(base, config=None, pixels=None, tokens=None, tokenizer=None, save=None, disk=None, texts=TEXTS, after=None, dtype=None, refuse=None, prefix=()):
     """A variant of the golden base. config, pixels and tokens are changes to its three configurations, disk to config.json
-    once it has been saved; tokenizer is the golden whose tokeniser to take; after(folder) changes files at the end. refuse is what clipgo's error says of a checkpoint that it doesn't read."""
+    once it has been saved; tokenizer is the golden whose tokeniser to take; after(folder) changes files at the end. refuse is what clipgo's error says of a checkpoint that it doesn't read; prefix are ids that
+    no tokeniser gives, put before each text."""
     return functools.partial(make, base=base, config=config or {}, pixels=pixels or {}, tokens=tokens or {},
-                             tokenizer=tokenizer or base, save=save or {}, disk=disk or {}, texts=texts, after=after, dtype=dtype, refuse=refuse)
+                             tokenizer=tokenizer or base, save=save or {}, disk=disk or {}, texts=texts, after=after, dtype=dtype, refuse=refuse, prefix=prefix)
 
 
 def read(path):
@@ -37,7 +38,7 @@ def write(path, data):
     path.write_text(json.dumps(data, indent=1, ensure_ascii=False))
 
 
-def make(shared, folder, base, config, pixels, tokens, tokenizer, save, disk, texts, after, dtype, refuse):
+def make(shared, folder, base, config, pixels, tokens, tokenizer, save, disk, texts, after, dtype, refuse, prefix):
     golden = shared / "golden" / base
     settings = merge(read(golden / "config.json"), config)
     for part in (settings, settings.get("vision_config", {})):
@@ -61,7 +62,7 @@ def make(shared, folder, base, config, pixels, tokens, tokenizer, save, disk, te
     if refuse:
         write(folder / "expected.json", {"refused": refuse})
     else:
-        answer(shared, folder, settings, texts)
+        answer(shared, folder, settings, texts, prefix)
 
 
 class model_class:
@@ -86,7 +87,7 @@ class model_class:
         return model.eval()
 
 
-def answer(shared, folder, settings, texts):
+def answer(shared, folder, settings, texts, prefix):
     kind = model_class(settings)
     model = kind.load(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -108,12 +109,16 @@ def answer(shared, folder, settings, texts):
         context = min(context, 64)
         padding = {"padding": "max_length"}
     rows = tokenizer(texts, return_tensors="pt", truncation=True, max_length=context, **padding)
+    if prefix:
+        given = torch.tensor(prefix).repeat(len(texts), 1)
+        rows = {"input_ids": torch.cat([given, rows["input_ids"]], 1), "attention_mask": torch.cat([given * 0 + 1, rows["attention_mask"]], 1)}
     with torch.no_grad():
         if kind.retrieval:
             out = retrieval(model, pictures, rows)
         else:
             o = model(**pictures, **rows)
             out = {"image_embeds": o.image_embeds, "text_embeds": o.text_embeds, "logits_per_image": o.logits_per_image}
+        if not (kind.retrieval or prefix):
             classify = pipeline("zero-shot-image-classification", model=model, tokenizer=tokenizer, image_processor=processor)
             try:
                 results = [classify(p, candidate_labels=LABELS) for p in loaded]
@@ -122,7 +127,7 @@ def answer(shared, folder, settings, texts):
                 print(f"    {folder.name}: no pipeline: {type(e).__name__}: {str(e).splitlines()[0][:120]}")
     write_expected(folder, pictures["pixel_values"], out | {
         "images": IMAGES, "texts": texts, "input_ids": rows["input_ids"], "attention_mask": rows.get("attention_mask"),
-        "spatial_shapes": pictures.get("spatial_shapes")})
+        "spatial_shapes": pictures.get("spatial_shapes"), "by_hand": bool(prefix)})
 
 
 def retrieval(model, pictures, rows):
@@ -459,6 +464,7 @@ VARIANTS = {
     "blip-2/shapes": variant("blip-2", {"vision_config": vit(104, 2, 1, 130), "qformer_config": vit(48, 3, 3, 70, encoder_hidden_size=104, cross_attention_frequency=1), "image_text_hidden_size": 31, "num_query_tokens": 3}),
     "blip-2/no-qkv-bias": variant("blip-2", {"vision_config": {"qkv_bias": False}}),
     "blip-2/frequency": variant("blip-2", {"qformer_config": {"cross_attention_frequency": 3}}),
+    "blip-2/placeholders": variant("blip-2", {"image_token_index": 1500, "qformer_config": {"cross_attention_frequency": 3}}, prefix=[5] * 8, texts=TEXTS[:6]),
     "blip-2/smaller-picture": variant("blip-2", pixels=square(42)),
     "blip-2/act": variant("blip-2", {"vision_config": {"hidden_act": "quick_gelu"}, "qformer_config": {"hidden_act": "gelu_new"}}),
     "blip-2/float16": variant("blip-2", dtype="float16"),
