@@ -24,7 +24,7 @@
  *   vp_keep           makes the compiler finish p here: left alone it adds many sums in another order, and spills them
  *   va_pairs          16 activations as int16, k in the order 0 2 1 3 of every four: p to dst
  *   vw_store          a vw to memory
- *   vf_store_i8       stores integral floats in -128..127 as int8
+ *   vf_store_i8       rounds floats in -127..127, half to even, and stores them as int8; of others, anything
  *   i8_sum            the sum of 16 int8
  */
 #ifndef CLIPGO_SIMD_INT_H
@@ -258,7 +258,7 @@ static inline vw vw_lookup(vt table, vw codes) {
     return codes;
 }
 static inline va va_load(const int8_t *p) { return p; }
-static inline void vf_store_i8(int8_t *p, vf a) { *p = (int8_t)a; }
+static inline void vf_store_i8(int8_t *p, vf a) { *p = fabsf(a) <= 127.5f ? (int8_t)vf_round(a) : 0; }
 static inline vp vp_start(vi n) { return n; }
 static inline vi vp_sum(vp p) { return p; }
 static inline vp vp_dot(vp p, vw w, va a, int quad) {
