@@ -7,8 +7,8 @@
  *   vf_fma        a * b + c, rounded once where the processor can
  *   vf_min, max   a < b ? a : b, a > b ? a : b: a NaN in b survives
  *   vf_select_lt  a < b ? yes : no, lane by lane
- *   vf_pow2       2^n of integral n in [-126, 127]
- *   vf_exp        within 2 ulp; 0 below -86.6, infinity above 88.73, NaN of NaN
+ *   vf_pow2       2^n of integral n in [-126, 127]; not with AVX-512, which needs none
+ *   vf_exp        within 2 ulp; below -86.6 a subnormal or 0, infinity above 88.73, NaN of NaN
  *
  * Pointers may have any alignment. CLIPGO_SCALAR, defined before, chooses plain C whatever the flags. */
 #ifndef CLIPGO_SIMD_H
@@ -96,10 +96,6 @@ static inline vf vf_abs(vf a) { return _mm512_abs_ps(a); }
 static inline vf vf_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 static inline vf vf_select_lt(vf a, vf b, vf yes, vf no) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
-}
-static inline vf vf_pow2(vf n) {
-    __m512i e = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(e, 23));
 }
 static inline float vf_hsum(vf a) { return _mm512_reduce_add_ps(a); }
 static inline float vf_hmax(vf a) { return _mm512_reduce_max_ps(a); }
@@ -250,10 +246,12 @@ static inline float vf_hmax(vf a) { return a; }
 #endif
 
 /* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, and e^r = 1 + r + r^2 p(r), p fitted to 3e-9. ln 2 is taken
- * off in two pieces, the first with few enough bits that n times it is exact. 2^n is halved and the rest doubled, so
- * that 2^128, which has no float, is never formed. */
+ * off in two pieces, the first with few enough bits that n times it is exact. */
 static inline vf vf_exp(vf x) {
     vf y = vf_min(vf_set1(89.0f), x);
+#if CLIPGO_SIMD_AVX512
+    y = vf_max(vf_set1(-104.0f), y);
+#endif
     vf n = vf_round(vf_mul(y, vf_set1(0x1.715476p+0f)));
     vf r = vf_fma(n, vf_set1(-0x1.62e4p-1f), y);
     r = vf_fma(n, vf_set1(-0x1.7f7d1cp-20f), r);
@@ -264,8 +262,13 @@ static inline vf vf_exp(vf x) {
     p = vf_fma(p, r, vf_set1(0x1.fffffcp-2f));
     p = vf_fma(vf_mul(r, r), p, r);
     p = vf_add(p, vf_set1(1.0f));
+#if CLIPGO_SIMD_AVX512
+    return _mm512_scalef_ps(p, n); /* p * 2^n in one instruction, and right where 2^n is no float */
+#else
+    /* 2^n is halved and the rest doubled, so that 2^128, which has no float, is never formed. */
     p = vf_mul(vf_add(p, p), vf_pow2(vf_sub(n, vf_set1(1.0f))));
     return vf_select_lt(x, vf_set1(-86.6f), vf_zero(), p);
+#endif
 }
 
 #endif
