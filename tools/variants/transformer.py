@@ -4,6 +4,7 @@ write them."""
 import functools
 import json
 import os
+import random
 import shutil
 import warnings
 
@@ -487,3 +488,43 @@ VARIANTS = {
     "tipsv2/cased": variant("tipsv2", tokens={"do_lower_case": False}, texts=[t for t in TEXTS if t]),
     "tipsv2/context-30": variant("tipsv2", {"text_config": {"max_position_embeddings": 30}}, texts=[t for t in TEXTS if t]),
 }
+
+
+def drawn(base, number):
+    """A variant of which everything that has a size is drawn."""
+    rng = random.Random(f"{base} {number}")
+    patch = rng.choice([7, 8, 11, 14, 16])
+    image = patch * rng.randint(2, 6) + rng.choice([0, 0, patch - 1])
+    acts = ["gelu", "quick_gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu"]
+
+    def tower(**more):
+        heads = rng.randint(1, 5)
+        return vit(heads * rng.choice([8, 12, 16, 20, 24, 40, 64]), heads, rng.randint(1, 4), rng.randint(9, 300), hidden_act=rng.choice(acts),
+                   layer_norm_eps=rng.choice([1e-12, 1e-6, 1e-5, 1e-3]), **more)
+
+    vision, text = tower(image_size=image, patch_size=patch), tower()
+    config = {"projection_dim": rng.randint(3, 200), "vision_config": vision, "text_config": text, "logit_scale_init_value": rng.uniform(1, 5)}
+    pixels = square(image) | {"resample": rng.randint(0, 5), "image_mean": [rng.uniform(0.2, 0.6) for _ in range(3)]}
+    if base == "altclip":
+        text["project_dim"] = rng.randint(3, 100)
+    if base in ("altclip", "metaclip_2") or base.startswith("clip-"):
+        pixels = pixels | cropped(image, image + rng.randint(0, 40))
+    if base.startswith("siglip"):
+        text["projection_size"] = vision["hidden_size"]
+    if base == "clipseg":
+        config["extract_layers"] = [0]
+    if base.startswith("blip"):
+        text["encoder_hidden_size"] = vision["hidden_size"]
+        config["image_text_hidden_size"] = rng.randint(3, 90)
+    if base == "blip-2":
+        config["qformer_config"] = config.pop("text_config") | {"cross_attention_frequency": rng.randint(1, 3)}
+        config["num_query_tokens"] = rng.randint(1, 9)
+    if base == "siglip2-naflex":
+        vision.pop("image_size")
+        vision["num_patches"] = rng.choice([4, 25, 100])
+        pixels = {"patch_size": patch, "max_num_patches": rng.randint(3, 150), "resample": rng.randint(0, 5)}
+    return variant(base, config, pixels, dtype=rng.choice([None, "float16", "bfloat16"]))
+
+
+VARIANTS |= {f"drawn/{base}-{n}": drawn(base, n) for n in range(4) for base in (
+    "clip-mixed", "metaclip_2", "siglip", "siglip2-fixed", "siglip2-naflex", "chinese_clip", "altclip", "clipseg", "blip", "blip-itc", "blip-2")}
