@@ -57,7 +57,8 @@ configuration counts. Each family is held to transformers 5.23's logits: within 
 	}
 	fmt.Fprintf(&w, `
 Of siglip2, the NaFlex checkpoints carry the type; SigLIP 2 of a fixed resolution is siglip. BlipForImageTextRetrieval's contrastive half is
-read as blip. Weights: safetensors, sharded or not; .bin and .pt files of torch (nothing in them is executed).
+read as blip. Weights: safetensors, or .bin and .pt files of torch (nothing in them is
+executed), in one file or in shards with an index.
 
 - Tokenizers (classes, with or without Fast): %s. TokenizersBackend is tokenizer.json as it stands.
 - Image processors (with or without Fast or Pil): %s.
@@ -71,7 +72,8 @@ those of SigLIP and SigLIP 2. Weights: open_clip_model.safetensors, open_clip_py
 
 ## GGUF
 
-clipgo's own files, and clip.cpp's (f32 to q8_0), which run as they are. Types that weights can have: %s.
+clipgo's own files, and clip.cpp's (f32 to q8_0), which run as they are. CrispEmbed's pairs of files (CLIP and SigLIP, one tower each) are
+checkpoints: convert makes one file of both. Types that weights can have: %s.
 
 ## Refused
 
