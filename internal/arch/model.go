@@ -240,6 +240,9 @@ func (m *Model) Validate() error {
 		if err := inRange(visionKey+"patch_size", v.Patch, 1, min(v.Image.H, v.Image.W)); err != nil {
 			return err
 		}
+		if v.NaFlex && v.Image.H != v.Image.W {
+			return fmt.Errorf("%simage_size is %v, expected a square: the grid of positions that are resized for each picture", visionKey, v.Image)
+		}
 		if err := inRange(visionKey+"register_count", v.Registers, 0, 1024); err != nil {
 			return err
 		}
@@ -284,6 +287,9 @@ func (m *Model) Validate() error {
 		switch t.Pooling {
 		case PoolMAP, PoolNone, PoolPatches, PoolAttention:
 			return fmt.Errorf("%spooling is %q, which a text tower can't have", textKey, t.Pooling)
+		}
+		if t.CountWords && t.Pooling == PoolAppended {
+			return fmt.Errorf("%spositions_count_words is set with pooling %q, which has positions of its own", textKey, t.Pooling)
 		}
 		if err := inRange(textKey+"skipped_tokens", t.Skip, 0, maxContext); err != nil {
 			return err

@@ -83,3 +83,13 @@ func TestNoBiasOfQKV(t *testing.T) {
 	}
 	assert.True(t, tipsv2Family.Ignores("vision_encoder.register_tokens"))
 }
+
+// TestPositionsThatContradict: such files would reach beyond their tables of positions.
+func TestPositionsThatContradict(t *testing.T) {
+	m := readModel(t, siglip2Family, `{"text_config": {}, "vision_config": {}}`)
+	m.Vision.Image.W *= 2
+	assert.ErrorContains(t, m.Validate(), "clip.vision.image_size is 512 x 256, expected a square")
+	m = readModel(t, altCLIPFamily, `{"text_config": {}, "vision_config": {}}`)
+	m.Text.Pooling = PoolAppended
+	assert.ErrorContains(t, m.Validate(), "clip.text.positions_count_words")
+}
