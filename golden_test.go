@@ -181,6 +181,46 @@ func TestEnginesEqualTransformers(t *testing.T) {
 	}
 }
 
+// TestTrainedModelInInt8 holds Q8_0 with 8-bit activations to its bar on a model whose weights were trained: real pictures
+// have outliers that random weights don't make.
+func TestTrainedModelInInt8(t *testing.T) {
+	g := &golden{dir: testutil.Shared(t, "golden", "cifar-clip")}
+	photos, err := filepath.Glob(filepath.Join(testutil.Shared(t, "data", "images", "photos"), "*.JPEG"))
+	require.NoError(t, err)
+	require.NotEmpty(t, photos)
+	var images []*clipgo.Image
+	for _, name := range photos[:min(len(photos), 60)] {
+		image, err := clipgo.LoadImage(context.Background(), name)
+		require.NoError(t, err)
+		images = append(images, image)
+	}
+	library := clipgo.WithLibrary(testutil.Engine(t))
+	exact, err := clipgo.Open(g.convert(t, "F32"), library)
+	require.NoError(t, err)
+	defer exact.Close()
+	want, err := exact.EncodeImages(context.Background(), images)
+	require.NoError(t, err)
+	q8 := g.convert(t, "Q8_0")
+	for name, a := range map[string]clipgo.Activations{"int8": clipgo.Int8, "int8-block": clipgo.Int8PerBlock} {
+		m, err := clipgo.Open(q8, library, clipgo.WithActivations(a))
+		require.NoError(t, err)
+		defer m.Close()
+		got, err := m.EncodeImages(context.Background(), images)
+		require.NoError(t, err)
+		require.Greater(t, leastCosine(float64s(want), got), 0.9995, name)
+	}
+}
+
+func float64s(rows [][]float32) [][]float64 {
+	out := make([][]float64, len(rows))
+	for i, row := range rows {
+		for _, v := range row {
+			out[i] = append(out[i], float64(v))
+		}
+	}
+	return out
+}
+
 // TestPipelineEqualsTransformers goes from the picture's file and the text to the scores, as the pipeline does.
 func TestPipelineEqualsTransformers(t *testing.T) {
 	library := testutil.Engine(t)
