@@ -336,10 +336,10 @@ func printResult(w io.Writer, r benchResult) error {
 }
 
 func printPictures(w io.Writer, list []bench.PictureTime) error {
-	_, err := fmt.Fprintf(w, "\n%-16s %10s  %-14s %10s %10s %12s\n", "picture", "bytes", "decoder", "decode ms", "resize ms", "normalise ms")
+	_, err := fmt.Fprintf(w, "\n%-16s %10s  %-18s %10s %10s %12s\n", "picture", "bytes", "decoder", "decode ms", "resize ms", "normalise ms")
 	for _, p := range list {
 		if err == nil {
-			_, err = fmt.Fprintf(w, "%-16s %10d  %-14s %10.2f %10.2f %12.2f\n", p.Picture, p.Bytes, p.Decoder, p.Decode, p.Resize, p.Values)
+			_, err = fmt.Fprintf(w, "%-16s %10d  %-18s %10.2f %10.2f %12.2f\n", p.Picture, p.Bytes, p.Decoder, p.Decode, p.Resize, p.Values)
 		}
 	}
 	return err
