@@ -53,6 +53,7 @@ func (m *Model) ImageOptions() ImageOptions { return ImageOptions{device: m.engi
 func (o ImageOptions) decode() imageio.Options {
 	options := imageio.Options{MaxPixels: o.MaxPixels, MaxBytes: o.MaxBytes, ShortSide: o.ShortSide}
 	if device := o.device; device != nil {
+		options.IDCT = device.IDCT
 		options.YCC = func(r *imageio.YCCRows) error { return device.YCCRows((*bindings.YCCRows)(r)) }
 	}
 	if turbo, err := bindings.FindTurboJPEG(); err == nil {

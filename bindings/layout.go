@@ -7,7 +7,7 @@ import (
 )
 
 // abiVersion is CLIPGO_ABI_VERSION of the clipgo.h that the records below mirror.
-const abiVersion = 4
+const abiVersion = 5
 
 // The structs of clipgo.h. The engine tells its own sizes and offsets, which are compared with these before anything else
 // is called.
@@ -60,6 +60,10 @@ type (
 		Size, Axis, Channels, Shift, SrcWidth, SrcHeight, Outputs, Taps uint32
 		SrcStride, DstStride                                            uint64
 	}
+	idctArgs struct {
+		Size, Blocks uint32
+		Stride       uint64
+	}
 	yccArgs struct {
 		Size, Width, Height, Across, Down, First, Rows, Flags uint32
 		YStride, ChromaStride, CbOffset, CrOffset             uint64
@@ -86,6 +90,7 @@ var mirrors = []struct {
 	{"clipgo_run_args", reflect.TypeFor[runArgs]()},
 	{"clipgo_memory", reflect.TypeFor[memoryRecord]()},
 	{"clipgo_resample_args", reflect.TypeFor[resampleArgs]()},
+	{"clipgo_idct_args", reflect.TypeFor[idctArgs]()},
 	{"clipgo_ycc_args", reflect.TypeFor[yccArgs]()},
 	{"clipgo_ceilings", reflect.TypeFor[ceilingsRecord]()},
 }

@@ -41,6 +41,8 @@ type functions struct {
 	profile  func(context uintptr, nanoseconds *uint64, n uint64, e *errorRecord) int32
 	resample func(device uintptr, args *resampleArgs, src unsafe.Pointer, srcBytes uint64, kernel *int32, dst unsafe.Pointer,
 		dstBytes uint64, e *errorRecord) int32
+	idct func(device uintptr, args *idctArgs, coeffs *int16, last *uint8, quant *int32, dst unsafe.Pointer, dstBytes uint64,
+		e *errorRecord) int32
 	yccRows func(device uintptr, args *yccArgs, planes unsafe.Pointer, planesBytes uint64, dst unsafe.Pointer, dstBytes uint64,
 		e *errorRecord) int32
 }
@@ -73,6 +75,7 @@ func (f *functions) symbols() []symbol {
 		{"clipgo_run", &f.run},
 		{"clipgo_cancel", &f.cancel},
 		{"clipgo_resample", &f.resample},
+		{"clipgo_idct", &f.idct},
 		{"clipgo_ycc_rows", &f.yccRows},
 		{"clipgo_profile", &f.profile},
 	}

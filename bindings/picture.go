@@ -49,6 +49,21 @@ func (d *Device) Resample(r *Resampling) error {
 	})
 }
 
+// IDCT makes the samples of a row of blocks of a JPEG component, as clipgo.h defines it: coeffs [blocks, 64] in file order, of which
+// those behind last[block] are 0, to 8 rows of dst, stride bytes apart. Several goroutines may call it.
+func (d *Device) IDCT(coeffs []int16, last []uint8, quant *[64]int32, dst []byte, stride int) error {
+	const call = "transform blocks of a picture"
+	if len(last) == 0 || len(coeffs) != 64*len(last) || stride < 0 || len(last) > 1<<16 {
+		return fmt.Errorf("%s: %d coefficients of %d blocks, %d bytes between rows", call, len(coeffs), len(last), stride)
+	}
+	args := idctArgs{Size: uint32(unsafe.Sizeof(idctArgs{})), Blocks: uint32(len(last)), Stride: uint64(stride)}
+	return d.use(call, func(ptr uintptr) error {
+		e := newErrorRecord()
+		return e.result(call, d.lib.fn.idct(ptr, &args, &coeffs[0], &last[0], &quant[0], unsafe.Pointer(unsafe.SliceData(dst)),
+			uint64(len(dst)), e))
+	})
+}
+
 // YCCRows are rows to be made of the components of a JPEG picture, as clipgo.h defines it.
 type YCCRows struct {
 	Width, Height         int // of the picture

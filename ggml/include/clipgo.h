@@ -63,6 +63,9 @@
  *   dst[i] = clip((2^(shift-1) + sum over j < count of weight[j] * src[first + j]) >> shift)
  * along rows (CLIPGO_ACROSS: pixels of each row) or along columns (CLIPGO_DOWN), in 32-bit integers that wrap.
  *
+ * clipgo_idct makes samples of a row of blocks of a JPEG component, whose coefficients the caller has decoded: coefficient
+ * times quant modulo 2^16, libjpeg's accurate inverse DCT in 32-bit integers that wrap, + 128, clipped.
+ *
  * clipgo_ycc_rows makes red, green, blue of the components of a JPEG picture, which the caller has decoded. Chroma with a
  * sample for 2 x 1 or 2 x 2 pixels is interpolated, 3 parts of the nearer and 1 of the farther, as libjpeg does; then
  *   r = y + 1.402 (cr - 128), g = y - 0.34414 (cb - 128) - 0.71414 (cr - 128), b = y + 1.772 (cb - 128)
@@ -86,7 +89,7 @@ extern "C" {
 #define CLIPGO_API __attribute__((visibility("default")))
 #endif
 
-#define CLIPGO_ABI_VERSION 4
+#define CLIPGO_ABI_VERSION 5
 
 enum {
     CLIPGO_OK = 0,
@@ -250,6 +253,12 @@ typedef struct clipgo_ceilings {
     double read; /* bytes a second from memory */
 } clipgo_ceilings;
 
+typedef struct clipgo_idct_args {
+    uint32_t size;
+    uint32_t blocks; /* 1 to 2^16 */
+    uint64_t stride; /* bytes from a row of dst to the next */
+} clipgo_idct_args;
+
 typedef struct clipgo_ycc_args {
     uint32_t size;
     uint32_t width, height;           /* of the picture, in pixels */
@@ -327,6 +336,12 @@ CLIPGO_API int32_t clipgo_cancel(clipgo_context *context, int32_t on);
 CLIPGO_API int32_t clipgo_resample(clipgo_device *device, const clipgo_resample_args *args, const void *src,
                                    uint64_t src_bytes, const int32_t *kernel, void *dst, uint64_t dst_bytes,
                                    clipgo_error *err);
+
+/* On the caller's thread. coeffs [blocks, 64] and quant [64] are in the order of the file (zigzag); of each block those
+ * behind last[block] <= 63 are 0. dst is 8 rows of 8 * blocks bytes. */
+CLIPGO_API int32_t clipgo_idct(clipgo_device *device, const clipgo_idct_args *args, const int16_t *coeffs,
+                               const uint8_t *last, const int32_t *quant, void *dst, uint64_t dst_bytes,
+                               clipgo_error *err);
 
 /* Rows of a JPEG picture, on the caller's thread, to dst [rows, width, 3]. planes and dst may not overlap. */
 CLIPGO_API int32_t clipgo_ycc_rows(clipgo_device *device, const clipgo_ycc_args *args, const void *planes,

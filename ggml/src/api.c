@@ -44,6 +44,7 @@ int32_t clipgo_layout(uint32_t *out, uint64_t n) {
         F(clipgo_resample_args, channels), F(clipgo_resample_args, shift), F(clipgo_resample_args, src_width),
         F(clipgo_resample_args, src_height), F(clipgo_resample_args, outputs), F(clipgo_resample_args, taps),
         F(clipgo_resample_args, src_stride), F(clipgo_resample_args, dst_stride),
+        S(clipgo_idct_args), F(clipgo_idct_args, size), F(clipgo_idct_args, blocks), F(clipgo_idct_args, stride),
         S(clipgo_ycc_args), F(clipgo_ycc_args, size), F(clipgo_ycc_args, width), F(clipgo_ycc_args, height),
         F(clipgo_ycc_args, across), F(clipgo_ycc_args, down), F(clipgo_ycc_args, first), F(clipgo_ycc_args, rows),
         F(clipgo_ycc_args, flags), F(clipgo_ycc_args, y_stride), F(clipgo_ycc_args, chroma_stride),
@@ -303,6 +304,17 @@ int32_t clipgo_resample(clipgo_device *device, const clipgo_resample_args *args,
     CHECK_POINTER(dst);
     if (overlap(src, src_bytes, dst, dst_bytes)) return fail(err, CLIPGO_ERR_ARGUMENT, 0, "src and dst overlap");
     return resample(device->kernels, args, src, src_bytes, kernel, dst, dst_bytes, err);
+}
+
+int32_t clipgo_idct(clipgo_device *device, const clipgo_idct_args *args, const int16_t *coeffs, const uint8_t *last,
+                    const int32_t *quant, void *dst, uint64_t dst_bytes, clipgo_error *err) {
+    CHECK_POINTER(device);
+    CHECK_STRUCT(args);
+    CHECK_POINTER(coeffs);
+    CHECK_POINTER(last);
+    CHECK_POINTER(quant);
+    CHECK_POINTER(dst);
+    return idct(device->kernels, args, coeffs, last, quant, dst, dst_bytes, err);
 }
 
 int32_t clipgo_ycc_rows(clipgo_device *device, const clipgo_ycc_args *args, const void *planes, uint64_t planes_bytes,

@@ -81,6 +81,15 @@ typedef struct clipgo_resampling {
     uint32_t shift;
 } clipgo_resampling;
 
+/* A row of blocks of a JPEG component; clipgo.h's clipgo_idct_args with pointers. */
+typedef struct clipgo_idct {
+    const int16_t *coeffs; /* [blocks, 64] */
+    const uint8_t *last;   /* [blocks] */
+    const int32_t *quant;  /* [64] */
+    uint8_t *dst;
+    size_t blocks, stride;
+} clipgo_idct_row;
+
 /* A row of a JPEG picture. cb and cr: the nearer row of samples and, where down is 2, the farther one. */
 typedef struct clipgo_ycc_row {
     const uint8_t *y, *cb[2], *cr[2];
@@ -122,6 +131,7 @@ typedef struct clipgo_kernels {
     /* pictures */
     void (*resample_across)(const clipgo_resampling *args, size_t begin, size_t end); /* rows [begin, end) */
     void (*resample_down)(const clipgo_resampling *args, size_t begin, size_t end);   /* output rows [begin, end) */
+    void (*idct)(const clipgo_idct_row *args);
     void (*ycc_row)(const clipgo_ycc_row *args);
 
     /* Loops of the instructions that products are made of, n >= 1 rounds; they return the number of operations. NULL:

@@ -56,6 +56,26 @@ int32_t resample(const clipgo_kernels *kernels, const clipgo_resample_args *args
     return CLIPGO_OK;
 }
 
+int32_t idct(const clipgo_kernels *kernels, const clipgo_idct_args *args, const int16_t *coeffs, const uint8_t *last,
+             const int32_t *quant, void *dst, uint64_t dst_bytes, clipgo_error *err) {
+    if (args->blocks < 1 || args->blocks > 1u << 16)
+        return fail(err, CLIPGO_ERR_ARGUMENT, args->blocks, "%u blocks, expected 1 to 65536", args->blocks);
+    if (!fits(8, 8ull * args->blocks, args->stride, dst_bytes))
+        return fail(err, CLIPGO_ERR_ARGUMENT, (int64_t)dst_bytes, "the samples of %u blocks aren't within their bytes",
+                    args->blocks);
+    for (uint32_t i = 0; i < args->blocks; i++)
+        if (last[i] > 63)
+            return fail(err, CLIPGO_ERR_ARGUMENT, i, "block %u has coefficient %u, expected at most 63", i, last[i]);
+    clipgo_idct_row a = {.coeffs = coeffs,
+                         .last = last,
+                         .quant = quant,
+                         .dst = dst,
+                         .blocks = args->blocks,
+                         .stride = (size_t)args->stride};
+    kernels->idct(&a);
+    return CLIPGO_OK;
+}
+
 int32_t ycc_rows(const clipgo_kernels *kernels, const clipgo_ycc_args *args, const void *planes, uint64_t planes_bytes,
                  void *dst, uint64_t dst_bytes, clipgo_error *err) {
     if (args->width < 1 || args->width > max_side || args->height < 1 || args->height > max_side)

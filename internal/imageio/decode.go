@@ -32,6 +32,11 @@ type Options struct {
 	// of a grey one, to the bytes that libjpeg makes of them. Files for which it returns an error are decoded here.
 	JPEG func(dst, data []byte, w, h, channels int) error
 
+	// IDCT, if not nil, makes the samples of a row of blocks faster than Go does: coeffs [blocks, 64] in file order, of which those
+	// behind last[block] are 0, to 8 rows of dst, stride bytes apart. Several goroutines call it. Where it returns an error they are
+	// made here.
+	IDCT func(coeffs []int16, last []uint8, quant *[64]int32, dst []byte, stride int) error
+
 	// YCC, if not nil, makes rows of common JPEG pictures faster than Go does. Several goroutines call it. Where it returns an error
 	// they are made here.
 	YCC func(*YCCRows) error
@@ -124,6 +129,7 @@ type decoder struct {
 	data        []byte
 	maxPixels   int
 	shortSide   int
+	idct        func(coeffs []int16, last []uint8, quant *[64]int32, dst []byte, stride int) error
 	ycc         func(*YCCRows) error
 	jpegDecoder func(dst, data []byte, w, h, channels int) error
 	orientation Orientation // 0 where the file has none
@@ -143,7 +149,7 @@ func (d *decoder) checkSize(w, h int) error {
 // Decode decodes one picture. Of an animation it is the first frame; of a multi-page TIFF, the first page. It never panics: what a
 // decoder does not survive becomes that picture's error. Errors don't name the file; the caller does.
 func Decode(data []byte, o Options) (p *Picture, err error) {
-	d := &decoder{data: data, maxPixels: o.MaxPixels, shortSide: o.ShortSide, jpegDecoder: o.JPEG, ycc: o.YCC}
+	d := &decoder{data: data, maxPixels: o.MaxPixels, shortSide: o.ShortSide, jpegDecoder: o.JPEG, idct: o.IDCT, ycc: o.YCC}
 	if d.maxPixels == 0 {
 		d.maxPixels = DefaultMaxPixels
 	}

@@ -384,7 +384,7 @@ func (j *jpegReader) mcus(s *scanParams) error {
 		return j.scaledMCUs(s)
 	}
 	w, h := j.scanSize(s)
-	s.bands = j.newBands(s, w, h)
+	s.bands = j.newBands(s, h)
 	if s.bands == nil {
 		return j.units(s, w, h)
 	}
@@ -455,9 +455,9 @@ func (j *jpegReader) block(s *scanParams, i, x, y int) {
 	}
 	c.dc += s.r.difference(s.dc[i])
 	if s.bands != nil {
-		b := s.bands.next()
-		b[0] = int16(c.dc)
-		s.bands.band.last = append(s.bands.band.last, uint8(s.r.coefficients(s.ac[i], b)))
+		coeffs, last := s.bands.block(i, x, y)
+		coeffs[0] = int16(c.dc)
+		*last = uint8(s.r.coefficients(s.ac[i], coeffs))
 		return
 	}
 	s.coeffs = [64]int16{int16(c.dc)}
@@ -469,7 +469,7 @@ func (j *jpegReader) block(s *scanParams, i, x, y int) {
 func (c *jpegComponent) transformCoefficients(coeffs []int16, last int, quant *[64]int32, x, y int) {
 	var block [64]int32
 	for k, v := range coeffs[:last+1] {
-		block[zigzag[k]&63] = int32(v) * quant[k&63]
+		block[zigzag[k]&63] = int32(int16(int32(v) * quant[k&63])) // modulo 2^16, as in libjpeg-turbo's 16-bit lanes
 	}
 	c.transform(&block, last, x, y)
 }

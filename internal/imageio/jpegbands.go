@@ -12,7 +12,7 @@ type bands struct {
 	s       *scanParams
 	picture *Picture
 	ycc     bool
-	across  int // MCUs in a band
+	starts  []int // of each component, its first block in a band
 	band    bandBlocks
 	free    chan bandBlocks // buffers, so that the reading can't run far ahead
 	full    chan bandBlocks
@@ -24,7 +24,7 @@ type bands struct {
 	failure     any // what a worker panicked with
 }
 
-// bandBlocks are the coefficients of a band's blocks in the order of the scan, [blocks, 64] in file order, not dequantised.
+// bandBlocks are the coefficients of a band: of each component [rows of blocks, blocks, 64] in file order, not dequantised.
 type bandBlocks struct {
 	y      int
 	coeffs []int16
@@ -32,21 +32,23 @@ type bandBlocks struct {
 }
 
 // newBands starts the workers, or returns nil for a scan that is not worth it.
-func (j *jpegReader) newBands(s *scanParams, across, down int) *bands {
+func (j *jpegReader) newBands(s *scanParams, down int) *bands {
 	const worthwhile = 1 << 19 // pixels
 	if j.progressive || j.outW != j.w || len(s.comps) != len(j.comps) || j.w*j.h < worthwhile || runtime.GOMAXPROCS(0) < 2 {
 		return nil
 	}
 	blocks := 0
+	var starts []int
 	for _, c := range s.comps {
-		blocks += across * s.blocksOf(c)
+		starts = append(starts, blocks)
+		blocks += c.blocksW * c.sampV
 	}
 	workers := runtime.GOMAXPROCS(0)
-	b := &bands{j: j, s: s, across: across, free: make(chan bandBlocks, workers+2), full: make(chan bandBlocks, workers+2),
+	b := &bands{j: j, s: s, starts: starts, free: make(chan bandBlocks, workers+2), full: make(chan bandBlocks, workers+2),
 		transformed: make([]bool, down), composed: make([]bool, down)}
 	b.picture, b.ycc = j.newPicture()
 	for range cap(b.free) {
-		b.free <- bandBlocks{coeffs: make([]int16, 64*blocks), last: make([]uint8, 0, blocks)}
+		b.free <- bandBlocks{coeffs: make([]int16, 64*blocks), last: make([]uint8, blocks)}
 	}
 	for range workers {
 		b.workers.Go(b.work)
@@ -57,12 +59,17 @@ func (j *jpegReader) newBands(s *scanParams, across, down int) *bands {
 // begin makes room for band y.
 func (b *bands) begin(y int) {
 	b.band = <-b.free
-	b.band.y, b.band.last = y, b.band.last[:0]
+	b.band.y = y
 	clear(b.band.coeffs)
+	clear(b.band.last)
 }
 
-// next is room for the coefficients of the next block.
-func (b *bands) next() *[64]int16 { return (*[64]int16)(b.band.coeffs[64*len(b.band.last):]) }
+// block is where the i-th component's block (x, y) belongs.
+func (b *bands) block(i, x, y int) (coeffs *[64]int16, last *uint8) {
+	c := b.s.comps[i]
+	at := b.starts[i] + (y-b.band.y*c.sampV)*c.blocksW + x
+	return (*[64]int16)(b.band.coeffs[64*at:]), &b.band.last[at]
+}
 
 // end hands the band over.
 func (b *bands) end() { b.full <- b.band }
@@ -102,18 +109,23 @@ func (b *bands) process(band bandBlocks) {
 }
 
 func (b *bands) transform(band bandBlocks) {
-	at := 0
-	for x := range b.across {
-		for _, c := range b.s.comps {
-			for i := range b.s.blocksOf(c) {
-				bx, by := x, band.y
-				if len(b.s.comps) > 1 {
-					bx, by = x*c.sampH+i%c.sampH, band.y*c.sampV+i/c.sampH
-				}
-				c.transformCoefficients(band.coeffs[64*at:64*at+64], int(band.last[at]), b.j.quant[c.quant], bx, by)
-				at++
-			}
+	for i, c := range b.s.comps {
+		for v := range c.sampV {
+			from := b.starts[i] + v*c.blocksW
+			to := from + c.blocksW
+			c.transformRow(b.j, band.coeffs[64*from:64*to], band.last[from:to], band.y*c.sampV+v)
 		}
+	}
+}
+
+// transformRow makes the samples of row y of the component's blocks.
+func (c *jpegComponent) transformRow(j *jpegReader, coeffs []int16, last []uint8, y int) {
+	quant, stride := j.quant[c.quant], 8*c.blocksW
+	if j.d.idct != nil && j.d.idct(coeffs, last, quant, c.plane[8*y*stride:8*(y+1)*stride], stride) == nil {
+		return
+	}
+	for x, last := range last {
+		c.transformCoefficients(coeffs[64*x:64*x+64], int(last), quant, x, y)
 	}
 }
 

@@ -231,13 +231,13 @@ typedef struct vw {
 } vw;
 typedef const int8_t *va;
 static inline vi vi_zero(void) { return 0; }
-static inline vi vi_add(vi a, vi b) { return a + b; }
+static inline vi vi_add(vi a, vi b) { return (vi)((uint32_t)a + (uint32_t)b); }
 static inline vi vi_broadcast(const void *p) {
     int32_t n;
     memcpy(&n, p, 4);
     return n;
 }
-static inline vi vi_shl(vi a, int bits) { return a * (1 << bits); }
+static inline vi vi_shl(vi a, int bits) { return (vi)((uint32_t)a << bits); }
 static inline vf vf_from_vi(vi a) { return (float)a; }
 static inline vw vw_load(const uint8_t *p) {
     vw w;

@@ -1,6 +1,7 @@
 /* simd_pixel.h: bytes of pictures as vectors of integers. Goes with simd_int.h.
  *
  *   vi_set1       n in every lane
+ *   vi_sub        a - b, modulo 2^32
  *   vi_mla        sum + a * b, modulo 2^32
  *   vi_sar        a >> bits, the sign kept
  *   vi_clip_u8    each lane clipped to 0..255
@@ -28,6 +29,7 @@
 
 typedef __m512i vx;
 static inline vi vi_set1(int32_t n) { return _mm512_set1_epi32(n); }
+static inline vi vi_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
 static inline vi vi_mla(vi sum, vi a, vi b) { return _mm512_add_epi32(sum, _mm512_mullo_epi32(a, b)); }
 static inline vi vi_sar(vi a, uint32_t bits) { return _mm512_sra_epi32(a, _mm_cvtsi32_si128((int)bits)); }
 static inline vi vi_load_u8(const uint8_t *p) {
@@ -68,6 +70,7 @@ static inline void vx_store(uint8_t *const *rows, size_t at, vi a, size_t n) {
 
 typedef __m256i vx;
 static inline vi vi_set1(int32_t n) { return _mm256_set1_epi32(n); }
+static inline vi vi_sub(vi a, vi b) { return _mm256_sub_epi32(a, b); }
 static inline vi vi_mla(vi sum, vi a, vi b) { return _mm256_add_epi32(sum, _mm256_mullo_epi32(a, b)); }
 static inline vi vi_sar(vi a, uint32_t bits) { return _mm256_sra_epi32(a, _mm_cvtsi32_si128((int)bits)); }
 static inline vi vi_load_u8(const uint8_t *p) {
@@ -114,6 +117,7 @@ static inline void vx_store(uint8_t *const *rows, size_t at, vi a, size_t n) {
 
 typedef uint8x16_t vx;
 static inline vi vi_set1(int32_t n) { return vdupq_n_s32(n); }
+static inline vi vi_sub(vi a, vi b) { return vsubq_s32(a, b); }
 static inline vi vi_mla(vi sum, vi a, vi b) { return vmlaq_s32(sum, a, b); }
 static inline vi vi_sar(vi a, uint32_t bits) { return vshlq_s32(a, vdupq_n_s32(-(int32_t)bits)); }
 static inline vi vi_load_u8(const uint8_t *p) {
@@ -149,6 +153,7 @@ static inline void vx_store(uint8_t *const *rows, size_t at, vi a, size_t n) {
 #else
 
 static inline vi vi_set1(int32_t n) { return n; }
+static inline vi vi_sub(vi a, vi b) { return (vi)((uint32_t)a - (uint32_t)b); }
 static inline vi vi_mla(vi sum, vi a, vi b) { return (vi)((uint32_t)sum + (uint32_t)a * (uint32_t)b); }
 static inline vi vi_sar(vi a, uint32_t bits) { return a >> bits; }
 static inline vi vi_load_u8(const uint8_t *p) { return *p; }
