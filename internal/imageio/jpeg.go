@@ -240,6 +240,9 @@ func (j *jpegReader) frame(b []byte) error {
 	return nil
 }
 
+// scaled reports whether blocks become fewer samples than they have: of a picture one pixel wide, the size doesn't tell.
+func (j *jpegReader) scaled() bool { return j.comps[0].side < 8 }
+
 // allocate makes room for what the scans bring.
 func (j *jpegReader) allocate() {
 	size := 0
@@ -261,7 +264,7 @@ func (j *jpegReader) allocate() {
 // decodeElsewhere lets Options.JPEG decode the file, whose header is read, if it is of a kind that cameras make. What it can't
 // decode without complaint is left to the reader here, which knows what to say.
 func (j *jpegReader) decodeElsewhere() bool {
-	if j.d.jpegDecoder == nil || j.outW != j.w || j.keepColours || len(j.comps) != 1 && len(j.comps) != 3 {
+	if j.d.jpegDecoder == nil || j.scaled() || j.keepColours || len(j.comps) != 1 && len(j.comps) != 3 {
 		return false
 	}
 	mode := Grey
@@ -380,7 +383,7 @@ func (j *jpegReader) scanSize(s *scanParams) (w, h int) {
 
 // mcus decodes all units of a scan: single blocks of a lone component, else groups of blocks of each.
 func (j *jpegReader) mcus(s *scanParams) error {
-	if quarter := j.outW <= ceilDiv(j.w, 4) && j.w > 4; quarter && !j.progressive && j.restart == 0 && len(s.comps) == len(j.comps) {
+	if quarter := j.comps[0].side <= 2; quarter && !j.progressive && j.restart == 0 && len(s.comps) == len(j.comps) {
 		return j.scaledMCUs(s)
 	}
 	w, h := j.scanSize(s)

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// bands decodes a large baseline scan on all processors. One goroutine reads the codes, a band (a row of MCUs) at a time; the others
+// bands decodes a baseline scan, a large one on all processors. One goroutine reads the codes, a band (a row of MCUs) at a time; the others
 // transform its blocks, and put the pixels of a band together once its neighbours are there as well, whose chroma it interpolates.
 type bands struct {
 	j       *jpegReader
@@ -16,6 +16,7 @@ type bands struct {
 	band    bandBlocks
 	free    chan bandBlocks // buffers, so that the reading can't run far ahead
 	full    chan bandBlocks
+	alone   bool // there are no workers
 	workers sync.WaitGroup
 
 	mu          sync.Mutex
@@ -31,10 +32,15 @@ type bandBlocks struct {
 	last   []uint8 // of each block, the place of the last coefficient that may not be 0
 }
 
-// newBands starts the workers, or returns nil for a scan that is not worth it.
+// newBands starts the workers; none for a small picture, whose bands are processed as they are read. It returns nil for a scan that
+// bands do nothing for.
 func (j *jpegReader) newBands(s *scanParams, down int) *bands {
 	const worthwhile = 1 << 19 // pixels
-	if j.progressive || j.outW != j.w || len(s.comps) != len(j.comps) || j.w*j.h < worthwhile || runtime.GOMAXPROCS(0) < 2 {
+	workers := runtime.GOMAXPROCS(0)
+	if workers == 1 || j.w*j.h < worthwhile {
+		workers = 0
+	}
+	if j.progressive || j.scaled() || len(s.comps) != len(j.comps) || workers == 0 && j.d.idct == nil {
 		return nil
 	}
 	blocks := 0
@@ -43,11 +49,14 @@ func (j *jpegReader) newBands(s *scanParams, down int) *bands {
 		starts = append(starts, blocks)
 		blocks += c.blocksW * c.sampV
 	}
-	workers := runtime.GOMAXPROCS(0)
-	b := &bands{j: j, s: s, starts: starts, free: make(chan bandBlocks, workers+2), full: make(chan bandBlocks, workers+2),
+	b := &bands{j: j, s: s, starts: starts, alone: workers == 0, free: make(chan bandBlocks, workers+2), full: make(chan bandBlocks, workers+2),
 		transformed: make([]bool, down), composed: make([]bool, down)}
 	b.picture, b.ycc = j.newPicture()
-	for range cap(b.free) {
+	buffers := cap(b.free)
+	if b.alone {
+		buffers = 1
+	}
+	for range buffers {
 		b.free <- bandBlocks{coeffs: make([]int16, 64*blocks), last: make([]uint8, blocks)}
 	}
 	for range workers {
@@ -72,7 +81,14 @@ func (b *bands) block(i, x, y int) (coeffs *[64]int16, last *uint8) {
 }
 
 // end hands the band over.
-func (b *bands) end() { b.full <- b.band }
+func (b *bands) end() {
+	if b.alone {
+		b.process(b.band)
+		b.free <- b.band
+		return
+	}
+	b.full <- b.band
+}
 
 // read decodes the scan of w x h units and waits for the workers.
 func (b *bands) read(w, h int) error {
