@@ -16,7 +16,7 @@ RELEASE  := $(BUILD)/release
 # QUIET LOG COMMAND: runs the command with its output in the log, which is printed if it fails.
 QUIET := sh -c 'log=$$1; shift; MAKEFLAGS= "$$@" >"$$log" 2>&1 || { cat "$$log"; exit 1; }' quiet
 
-.PHONY: all build demo test setup library check race asan tsan aarch64 format fuzz bench clean
+.PHONY: all build demo test setup library check race asan tsan aarch64 format fuzz bench footprint clean
 
 all: build
 
@@ -76,6 +76,10 @@ bench: build
 	bin/clipgo bench --pictures
 	$(BUILD)/bench/ggml/bench/bench_ops
 	$(BUILD)/bench/ggml/bench/bench_gemm
+
+## footprint: memory and start of the whole program, with models of the usual sizes
+footprint: build
+	$(GO) run ./tools/footprint bin/clipgo testdata/cat.png
 
 format:
 	gofmt -w .

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/clipgo/clipgo/gguf"
 	"github.com/clipgo/clipgo/internal/arch"
+	"github.com/clipgo/clipgo/internal/tokenizer"
+	"github.com/clipgo/clipgo/internal/tokenkeys"
 	"github.com/clipgo/clipgo/quantize"
 )
 
@@ -22,12 +25,39 @@ const (
 
 // Write writes a GGUF file of one tower with random weights of the types that the policy gives them.
 func (s Shape) Write(w io.Writer, tower Tower, policy *quantize.Policy) error {
+	return s.write(w, gguf.NewWriter(), s.alone(tower), policy)
+}
+
+// WriteCLIP writes both towers of a CLIP, with CLIP's tokeniser and the numbers that its pictures are normalised with, so that
+// the file does for every command.
+func (s Shape) WriteCLIP(w io.Writer, policy *quantize.Policy) error {
+	if s.Family != "clip" {
+		return fmt.Errorf("%s has no tokeniser here, expected a CLIP", s.Name)
+	}
+	tokens, err := tokenizer.OpenAICLIP()
+	if err != nil {
+		return err
+	}
+	file := gguf.NewWriter()
+	if err := tokenkeys.Write(file, &tokens); err != nil {
+		return err
+	}
+	for key, values := range map[string][]float32{
+		"clip.vision.image_mean": {0.48145466, 0.4578275, 0.40821073},
+		"clip.vision.image_std":  {0.26862954, 0.26130258, 0.27577711},
+	} {
+		if err := file.Set(key, values); err != nil {
+			return err
+		}
+	}
+	return s.write(w, file, &s.Model, policy)
+}
+
+func (s Shape) write(w io.Writer, file *gguf.Writer, model *arch.Model, policy *quantize.Policy) error {
 	family, err := arch.FamilyOf(s.Family)
 	if err != nil {
 		return err
 	}
-	model := s.alone(tower)
-	file := gguf.NewWriter()
 	if err := model.WriteKeys(file); err != nil {
 		return err
 	}
