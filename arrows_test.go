@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	// Below the library: tables and algorithms, which know nothing of the rooms that use them.
 	"internal/...":    {"quantize", "gguf", "internal/...", "golang.org/x/image/...", "golang.org/x/text/...", "golang.org/x/sys/..."},
 	"internal/engine": {"bindings", "gguf", "internal/program", "internal/refvm"},
-	"internal/bench":  {"bindings", "quantize", "gguf", "internal/arch", "internal/engine", "internal/imageio", "internal/preprocess", "internal/program"},
+	"internal/bench":  {"bindings", "quantize", "gguf", "internal/arch", "internal/engine", "internal/imageio", "internal/preprocess", "internal/program", "internal/tokenizer", "internal/tokenkeys"},
 	"tools/...":       {"root", "convert", "quantize", "gguf", "internal/...", "golang.org/x/text/..."},
 }
 
