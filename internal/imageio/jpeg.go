@@ -115,6 +115,9 @@ func (j *jpegReader) segments() error {
 		pos += size
 		var err error
 		if marker == 0xda {
+			if j.comps == nil {
+				return errors.New("a scan before the frame header")
+			}
 			if j.scans == 0 && j.decodeElsewhere() {
 				return nil
 			}
@@ -301,11 +304,8 @@ type scanParams struct {
 	bands      *bands    // nil: blocks are transformed as they are read
 }
 
-// scan decodes a scan whose header is b and whose data begin at pos; it returns where they end.
+// scan decodes a scan of the frame: its header is b, and its data begin at pos. It returns where they end.
 func (j *jpegReader) scan(b []byte, pos int) (end int, err error) {
-	if j.comps == nil {
-		return 0, errors.New("a scan before the frame header")
-	}
 	if j.comps[0].plane == nil {
 		j.allocate()
 	}
