@@ -257,6 +257,34 @@ static void test_plan(const clipgo_kernels *isa) {
     CHECK(!isa->plan(&w, 0, 0, 8, 0) && !isa->plan(&w, 0, 8, 0, 0), "%s: an empty matrix was planned", isa->isa);
 }
 
+/* Every float16 is a scale that comes through a panel as it is, and takes no more room there. */
+static void test_scales(const clipgo_kernels *isa) {
+    enum { HALVES = 1 << 16, BYTES = 34, Q8_0 = 8 };
+    uint8_t *tensor = allocate(HALVES * BYTES);
+    float row[32] = {127}, exact[32]; /* 127 is a scale of 1 */
+    for (uint32_t h = 0; h < HALVES; h++) {
+        uint8_t *block = tensor + h * BYTES;
+        block[0] = (uint8_t)h, block[1] = (uint8_t)(h >> 8), block[2] = 1;
+    }
+    clipgo_matrix w = {0};
+    CHECK(isa->plan(&w, Q8_0, HALVES, 32, CLIPGO_ACTIVATIONS_INT8), "%s: not planned", isa->isa);
+    CHECK(w.panel_bytes < (uint64_t)w.panel_rows * BYTES + 64, "%s: a panel of %u rows has %llu bytes", isa->isa,
+          w.panel_rows, (unsigned long long)w.panel_bytes);
+    w.data = allocate(w.panels * w.panel_bytes);
+    isa->pack(&w, tensor, BYTES, 0, w.panels);
+    uint8_t *a = allocate(isa->prepared_bytes(w.form, 32));
+    isa->prepare(w.form, a, row, 32, 1, 32);
+    float *out = allocate(HALVES * sizeof *out);
+    isa->gemm(&w, a, 1, 0, w.panels, &(clipgo_epilogue){.dst = out, .dst_stride = HALVES});
+    for (uint32_t h = 0; h < HALVES; h++) {
+        clipgo_kernels_scalar.dequantize_row(exact, tensor + h * BYTES, Q8_0, 32);
+        float want = 127 * exact[0];
+        CHECK(isnan(want) ? isnan(out[h]) : out[h] == want, "%s: scale %04x: %g, want %g", isa->isa, h, (double)out[h],
+              (double)want);
+    }
+    free(tensor), free(w.data), free(a), free(out);
+}
+
 static void test_dequantize(const clipgo_kernels *isa) {
     float out[256];
     for (size_t i = 0; i < sizeof type_vectors / sizeof type_vectors[0]; i++) {
@@ -297,6 +325,7 @@ int main(int argc, char **argv) {
         }
         test_plan(isa);
         test_prepare(isa);
+        test_scales(isa);
         test_dequantize(isa);
         for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) test_products(isa, &types[t]);
         printf("%-12s %s\n", isa->isa, failures > before ? "FAILED" : "ok");

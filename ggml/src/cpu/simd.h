@@ -49,6 +49,16 @@ static inline float f16_to_f32(uint16_t h) {
     return f;
 }
 
+/* The half that a float was made from. */
+static inline uint16_t f16_again(float f) {
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    uint32_t sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
+    if (rest < 113u << 23) return (uint16_t)(sign | (uint32_t)(fabsf(f) * 0x1p24f)); /* a subnormal half */
+    if (rest >= 255u << 23) return (uint16_t)(sign | 0x7c00u | (rest >> 13 & 0x3ffu));
+    return (uint16_t)(sign | (rest - (112u << 23)) >> 13);
+}
+
 static inline float bf16_to_f32(uint16_t h) {
     uint32_t bits = (uint32_t)h << 16;
     float f;
