@@ -195,20 +195,24 @@ func (m *Model) forwardTokens(ctx context.Context, ids, mask [][]int32) ([][]flo
 		}
 	}
 	sort.SliceStable(rows, func(a, b int) bool { return len(rows[a].ids) > len(rows[b].ids) })
+	common := 0
+	if t.Shares() {
+		common = commonIDs(rows)
+	}
 	all := make([][]float32, len(ids))
 	most := textRows
 	err := m.useTexts(func(tower *engine.Runner) error {
 		for len(rows) > 0 {
-			n := min(len(rows), max(1, most/len(rows[0].ids)))
-			err := runTexts(ctx, tower, rows[:n], all)
-			if tooLarge(err) && n > 1 {
-				most = n / 2 * len(rows[0].ids)
+			b := newTextBatch(rows, common, most)
+			err := b.run(ctx, tower, all)
+			if tooLarge(err) && len(b.rows) > 1 {
+				most = len(b.rows) / 2 * b.width
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			rows = rows[n:]
+			rows = rows[len(b.rows):]
 		}
 		return nil
 	})
@@ -216,41 +220,6 @@ func (m *Model) forwardTokens(ctx context.Context, ids, mask [][]int32) ([][]flo
 		return nil, err
 	}
 	return all, nil
-}
-
-func runTexts(ctx context.Context, tower *engine.Runner, rows []textRow, all [][]float32) error {
-	width, inputs := textInputs(rows)
-	out, err := tower.Run(ctx, len(rows), width, inputs...)
-	if err != nil {
-		return err
-	}
-	for i, e := range split(out[0], len(rows)) {
-		all[rows[i].at] = e
-	}
-	return nil
-}
-
-// textInputs are the inputs of the text tower for texts of which the first is the longest, and its length.
-func textInputs(rows []textRow) (width int, inputs []engine.Input) {
-	width = len(rows[0].ids)
-	ids, places := make([]int32, 0, len(rows)*width), make([]int32, 0, len(rows)*width)
-	index, lengths := make([]int32, len(rows)), make([]int32, len(rows))
-	for i, r := range rows {
-		ids = append(ids, r.ids...)
-		places = append(places, r.places...)
-		padding := make([]int32, width-len(r.ids)) // never seen: masked, or after the pooled row
-		ids = append(ids, padding...)
-		if len(r.places) > 0 {
-			places = append(places, padding...)
-		}
-		index[i], lengths[i] = r.index, r.length
-	}
-	return width, []engine.Input{
-		{Name: arch.InputIDs, I32: ids},
-		{Name: arch.InputPlaces, I32: places},
-		{Name: arch.InputIndex, I32: index},
-		{Name: arch.InputLengths, I32: lengths},
-	}
 }
 
 // newTextRow finds the pooled row and leaves out those that can't change it.

@@ -62,8 +62,8 @@ func (m *Model) ObserveText(ctx context.Context, text string, im *quantize.Imatr
 		if err != nil {
 			return err
 		}
-		width, inputs := textInputs([]textRow{row})
-		return tower.run(ctx, width, inputs, im)
+		b := newTextBatch([]textRow{row}, 0, textRows)
+		return tower.run(ctx, b.width, b.inputs(), im)
 	})
 }
 

@@ -51,7 +51,9 @@
  *              QKV), with biases w3..w5 [1, rows of that tensor] (opt each). i: 0 act, 1 tensors.
  *   ATTENTION  softmax(f[0] * q k^T + mask) v per head. q = src[0], k = src[1], v = src[2], read from column i[1], i[2],
  *              i[3] on, i[0] heads of i[4] columns; q may have other rows than k and v. mask i[5]: 0 none, 1 causal
- *              (key <= query). src[3] (int32 [b,1,1], opt): only the first src[3] keys count; no key at all gives zeros.
+ *              (key <= query). src[3] (int32 [b,1,1] or [b,1,2], opt): only the first src[3][0] keys count, and before them, seen by
+ *              every query, the first src[3][1] rows of the whole batch, which lie before the item: how texts that begin
+ *              alike share the computation of their beginning. No key at all gives zeros.
  *              dst [b, rows of q, heads * i[4]].
  *   SELECT     dst is one row of x for each item. i[0]: 0 row i[1]; 1 the last row; 2 row src[1][b] (int32 [b,1,1]), outside
  *              is CLIPGO_ERR_INPUT; 3 sum over the first src[1][b] rows (all, when -1) / (count + f[0]).
@@ -89,7 +91,7 @@ extern "C" {
 #define CLIPGO_API __attribute__((visibility("default")))
 #endif
 
-#define CLIPGO_ABI_VERSION 5
+#define CLIPGO_ABI_VERSION 6
 
 enum {
     CLIPGO_OK = 0,

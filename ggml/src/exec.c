@@ -143,6 +143,19 @@ static int32_t check_integers(const run *r, uint32_t op, int32_t value, int32_t 
     return CLIPGO_OK;
 }
 
+/* Checks an attention's counts of keys: those of an item are its own, and rows of the batch before it. */
+static int32_t check_keys(const run *r, uint32_t i, const clipgo_op *op, clipgo_error *err) {
+    const int32_t *x = run_place(r, op->src[3]);
+    uint64_t rows = run_rows(r, op->src[1]), width = run_width(r, op->src[3]);
+    for (uint64_t n = 0; n < r->batch * width; n++) {
+        uint64_t most = n % width == 0 ? rows : n / width * rows;
+        if (x[n] < 0 || (uint64_t)x[n] > most)
+            return fail(err, CLIPGO_ERR_INPUT, x[n], "op %u (%s): element %llu of value %d is %d, expected 0 to %llu",
+                        i, op_name(op->kind), (unsigned long long)n, op->src[3], x[n], (unsigned long long)most);
+    }
+    return CLIPGO_OK;
+}
+
 static int32_t check_enough_rows(uint32_t op, const char *what, uint64_t have, uint64_t need, clipgo_error *err) {
     if (need <= have) return CLIPGO_OK;
     return fail(err, CLIPGO_ERR_INPUT, op, "op %u: %llu rows, but only %llu %s", op, (unsigned long long)need,
@@ -167,7 +180,7 @@ static int32_t check_run(const run *r, clipgo_error *err) {
                 status = check_enough_rows(i, "to add", tensors[op->w[0]].rows, run_rows(r, op->dst), err);
             break;
         case CLIPGO_OP_ATTENTION:
-            if (op->src[3] >= 0) status = check_integers(r, i, op->src[3], 0, (int64_t)run_rows(r, op->src[1]), err);
+            if (op->src[3] >= 0) status = check_keys(r, i, op, err);
             break;
         case CLIPGO_OP_SELECT:
             if (op->src[1] >= 0)

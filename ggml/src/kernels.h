@@ -56,7 +56,9 @@ typedef struct clipgo_attention_args {
     float *dst;
     size_t q_stride, k_stride, v_stride, dst_stride; /* elements from a row to the next */
     size_t q_rows, k_rows;                           /* k_rows: only the valid keys */
-    size_t q_first;                                  /* the row of its item that q[0] is: what causal counts from */
+    const float *k_before, *v_before;                /* keys before those, seen by every query, and their values */
+    size_t k_rows_before;
+    size_t q_first; /* the row of its item that q[0] is: what causal counts from */
     size_t head_dim;
     float scale;
     int32_t causal;

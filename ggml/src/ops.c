@@ -237,17 +237,20 @@ static void attention_chunk(void *arg, uint32_t chunk, uint32_t thread) {
              item = chunk / job->blocks / heads;
     uint64_t column = head * (uint64_t)op->i[4], first = block * job->per_block, n = job->q_rows - first;
     const int32_t *counts = op->src[3] < 0 ? NULL : run_place(r, op->src[3]);
-    const float *src[3];
-    for (int s = 0; s < 3; s++)
-        src[s] = (const float *)run_place(r, op->src[s]) + item * run_rows(r, op->src[s]) * run_width(r, op->src[s]) +
-                 (uint64_t)op->i[1 + s] + column;
+    uint64_t width = counts != NULL ? run_width(r, op->src[3]) : 1;
+    const float *src[3], *first_item[3];
+    for (int s = 0; s < 3; s++) {
+        first_item[s] = (const float *)run_place(r, op->src[s]) + (uint64_t)op->i[1 + s] + column;
+        src[s] = first_item[s] + item * run_rows(r, op->src[s]) * run_width(r, op->src[s]);
+    }
     clipgo_attention_args args = {
         .q_stride = run_width(r, op->src[0]),
         .k_stride = run_width(r, op->src[1]),
         .v_stride = run_width(r, op->src[2]),
         .dst_stride = run_width(r, op->dst),
         .q_rows = n < job->per_block ? n : job->per_block,
-        .k_rows = counts != NULL ? (size_t)counts[item] : job->k_rows,
+        .k_rows = counts != NULL ? (size_t)counts[item * width] : job->k_rows,
+        .k_rows_before = width == 2 ? (size_t)counts[item * 2 + 1] : 0,
         .q_first = first,
         .head_dim = (size_t)op->i[4],
         .scale = op->f[0],
@@ -257,6 +260,8 @@ static void attention_chunk(void *arg, uint32_t chunk, uint32_t thread) {
     args.q = src[0] + first * args.q_stride;
     args.k = src[1];
     args.v = src[2];
+    args.k_before = first_item[1];
+    args.v_before = first_item[2];
     args.dst = (float *)run_place(r, op->dst) + (item * job->q_rows + first) * args.dst_stride + column;
     r->kernels->attention(&args);
 }
@@ -308,14 +313,16 @@ void op_run(const run *r, const step *s) { run_kind[s->op.kind](r, s); }
 
 uint64_t op_scratch(const clipgo_program *p, const step *s, uint64_t max_rows) {
     const clipgo_op *op = &s->op;
-    uint64_t row = p->values[op->dst].width * sizeof(float);
+    uint64_t row = p->values[op->dst].width * sizeof(float), keys;
     switch (op->kind) {
     case CLIPGO_OP_EMBED:
     case CLIPGO_OP_SELECT: return row;
     case CLIPGO_OP_NORM: return s->prepares != STEP_NO_FORM ? NORM_BATCH * row : 0;
     case CLIPGO_OP_ATTENTION:
-        return p->weights->device->kernels->attention_scratch(value_rows(&p->values[op->src[0]], max_rows),
-                                                              value_rows(&p->values[op->src[1]], max_rows),
+        /* keys of the batch before an item may be more than an item has */
+        keys = op->src[3] >= 0 && p->values[op->src[3]].width == 2 ? SIZE_MAX
+                                                                   : value_rows(&p->values[op->src[1]], max_rows);
+        return p->weights->device->kernels->attention_scratch(value_rows(&p->values[op->src[0]], max_rows), keys,
                                                               (size_t)op->i[4]);
     default: return 0;
     }

@@ -193,7 +193,7 @@ static void verify_attention(view *v) {
     check(v, same_rows(q, v->dst) && v->dst->width == width, "dst is [rows of q, heads * columns]");
     check(v, i[5] == 0 || i[5] == 1, "the mask is 0 or 1");
     check(v, v->op->f[0] >= 0, "the scale is no less than 0");
-    check(v, n == NULL || (is_rows(n, 1) && n->width == 1), "the key counts are [1, 1]");
+    check(v, n == NULL || (is_rows(n, 1) && n->width <= 2), "the key counts are [1, 1] or [1, 2]");
 }
 
 static void verify_select(view *v) {

@@ -283,28 +283,35 @@ static void do_linear(frame *f) {
     }
 }
 
+/* Key k of item b, or its value: with `before` rows of the batch before the item's own. */
+static double *key_row(const array *x, uint64_t b, uint64_t before, uint64_t k) {
+    return k < before ? item_row(x, 0, k) : item_row(x, b, k - before);
+}
+
 static void do_attention(frame *f) {
     const int32_t *i = f->op->i;
     uint64_t dim = (uint64_t)i[4];
-    double *p = calloc(f->src[1].rows, sizeof *p);
+    double *p = calloc(f->batch * f->src[1].rows, sizeof *p);
     for (uint64_t b = 0; b < f->batch; b++)
         for (uint64_t h = 0; h < (uint64_t)i[0]; h++)
             for (uint64_t r = 0; r < f->dst.rows; r++) {
-                uint64_t keys = f->src[3].x ? (uint64_t)f->src[3].x[b] : f->src[1].rows;
+                uint64_t keys = f->src[3].x ? (uint64_t)f->src[3].x[b * f->src[3].width] : f->src[1].rows;
+                uint64_t before = f->src[3].x && f->src[3].width == 2 ? (uint64_t)f->src[3].x[2 * b + 1] : 0;
                 if (i[5] == 1 && r + 1 < keys) keys = r + 1;
+                keys += before;
                 double *dst = item_row(&f->dst, b, r) + h * dim, most = -INFINITY, sum = 0;
                 const double *q = item_row(&f->src[0], b, r) + (uint64_t)i[1] + h * dim;
                 for (uint64_t k = 0; k < keys; k++) {
                     p[k] = 0;
                     for (uint64_t d = 0; d < dim; d++)
-                        p[k] += f->op->f[0] * q[d] * item_row(&f->src[1], b, k)[(uint64_t)i[2] + h * dim + d];
+                        p[k] += f->op->f[0] * q[d] * key_row(&f->src[1], b, before, k)[(uint64_t)i[2] + h * dim + d];
                     most = fmax(most, p[k]);
                 }
                 for (uint64_t k = 0; k < keys; k++) sum += p[k] = exp(p[k] - most);
                 for (uint64_t d = 0; d < dim; d++) {
                     dst[d] = 0;
                     for (uint64_t k = 0; k < keys; k++)
-                        dst[d] += p[k] / sum * item_row(&f->src[2], b, k)[(uint64_t)i[3] + h * dim + d];
+                        dst[d] += p[k] / sum * key_row(&f->src[2], b, before, k)[(uint64_t)i[3] + h * dim + d];
                 }
             }
     free(p);

@@ -301,6 +301,32 @@ static void test_layers(uint32_t batch, uint32_t rows, uint32_t width, uint32_t 
     model_free(&m);
 }
 
+/* Rows of the batch before an item are keys, too: none, an item's, those of several, more than a block. */
+static void test_shared_keys(uint32_t rows, uint32_t heads, uint32_t dim) {
+    enum { BATCH = 4 };
+    for (int causal = 0; causal < 2; causal++) {
+        uint32_t width = heads * dim;
+        model m;
+        model_init(&m, 10);
+        int32_t keys = model_value(&m, I32, IN, 0, 1, 2), qkv = model_value(&m, F32, IN, 1, 0, 3 * width);
+        clipgo_op *op = model_op(&m, CLIPGO_OP_ATTENTION, model_value(&m, F32, OUT, 1, 0, width));
+        op->src[0] = op->src[1] = op->src[2] = qkv;
+        op->src[3] = keys;
+        op->i[0] = (int32_t)heads;
+        op->i[2] = (int32_t)width;
+        op->i[3] = (int32_t)(2 * width);
+        op->i[4] = (int32_t)dim;
+        op->i[5] = causal;
+        op->f[0] = 1.5f / sqrtf((float)dim);
+        void *data = make_input(&m, BATCH, rows, 1, 1.0f);
+        int32_t n = (int32_t)rows, counts[2 * BATCH] = {n, 0, n - 1, n, 1, n + 1, 0, 3 * n};
+        memcpy(data, counts, sizeof counts); /* the first input */
+        check_model(&m, "attention with shared keys", BATCH, rows, CLIPGO_ACTIVATIONS_F32, 1e-6, data);
+        free(data);
+        model_free(&m);
+    }
+}
+
 int main(void) {
     static const uint32_t counts[] = {1, 2, 4};
     for (uint32_t i = 0; (isa = dispatch_nth(i)) != NULL; i++)
@@ -333,6 +359,9 @@ int main(void) {
     for (uint32_t i = 0; (isa = dispatch_nth(i)) != NULL; i++) {
         threads = 2;
         test_attention(1, 2, 1100, 1, 8);
+        test_shared_keys(1, 2, 5);
+        test_shared_keys(7, 3, 16);
+        test_shared_keys(150, 1, 20);
         test_attention(1, 100, 513, 1, 20);
         test_linear(2, 700, 96, 40, 8, CLIPGO_ACTIVATIONS_INT8, 0.02);
         test_linear(2, 700, 100, 40, 0, CLIPGO_ACTIVATIONS_F32, 2e-6);

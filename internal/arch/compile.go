@@ -17,7 +17,8 @@ const (
 	InputIDs       = "ids"       // int32 [batch, rows, 1]
 	InputLengths   = "lengths"   // int32 [batch, 1, 1]: valid rows
 	InputIndex     = "index"     // int32 [batch, 1, 1]: the row that is pooled
-	InputPlaces    = "places"    // int32 [batch, rows, 1]: each id's position (Text.Placed)
+	InputPlaces    = "places"    // int32 [batch, rows, 1]: each id's position (Text.Placed, Text.Shares)
+	InputKeys      = "keys"      // int32 [batch, 1, 2]: valid rows, and those of the batch's first rows that come before them (Text.Shares)
 	Output         = "embedding" // float32 [batch, 1, projection] (BLIP-2: a row per query), not normalised
 )
 
@@ -388,8 +389,13 @@ func (m *Model) TextProgram(f *gguf.File) (*program.Program, error) {
 	c := newCompiler(f, "t.", &t.Tower)
 	ids := c.Input(InputIDs, program.I32, program.PerItem(0), 1)
 	lengths, places := program.None, program.None
-	if t.Placed() {
+	switch {
+	case t.Shares():
+		lengths = c.Input(InputKeys, program.I32, program.Fixed(1), 2)
+	case t.Placed():
 		lengths = c.Input(InputLengths, program.I32, program.Fixed(1), 1)
+	}
+	if lengths != program.None {
 		places = c.Input(InputPlaces, program.I32, program.PerItem(0), 1)
 	}
 	table := c.tensor("t.token_embd.weight", t.Vocab, t.Width)
@@ -436,10 +442,6 @@ func (c *compiler) textPooling(t *Text, all mask) (one, mask) {
 		return nil, all
 	case t.Placed(), t.Pooling == PoolEOS, t.Pooling == PoolArgmax:
 		index := c.Input(InputIndex, program.I32, program.Fixed(1), 1)
-		if t.Causal && !t.Placed() {
-			// Texts are computed together: row i of one sees keys 0..i, as many as InputLengths then says.
-			pooled.lengths = c.Input(InputLengths, program.I32, program.Fixed(1), 1)
-		}
 		return func(x int32) int32 { return c.Select(x, program.SelectIndex, 0, index, 0) }, pooled
 	case t.Pooling == PoolLast:
 		return func(x int32) int32 { return c.Select(x, program.SelectLast, 0, program.None, 0) }, pooled

@@ -148,6 +148,12 @@ func (t *Text) positions() int {
 // Placed says whether the tower is told the position of each id: rows that no other row sees are left out.
 func (t *Text) Placed() bool { return t.Masked || t.Pooling == PoolAppended }
 
+// Shares says whether texts that are computed together may share their beginning: in a causal tower what follows a row doesn't
+// change it. The tower is told the position of each id, and a text ends with the row that is pooled.
+func (t *Text) Shares() bool {
+	return t.Causal && !t.Placed() && (t.Pooling == PoolEOS || t.Pooling == PoolArgmax)
+}
+
 // MaxTokens returns how many ids a text may have.
 func (t *Text) MaxTokens() int { return t.Context + t.Skip }
 

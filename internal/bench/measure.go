@@ -162,16 +162,18 @@ func randomInputs(m *arch.Model, j Job) (rows int, inputs []engine.Input) {
 	if rows = j.Tokens; rows == 0 {
 		rows = t.Context
 	}
-	ids, index, lengths := make([]int32, j.Batch*rows), make([]int32, j.Batch), make([]int32, j.Batch)
+	ids, places := make([]int32, j.Batch*rows), make([]int32, j.Batch*rows)
 	for i := range ids {
-		ids[i] = random.Int32N(int32(t.Vocab - 1))
+		ids[i], places[i] = random.Int32N(int32(t.Vocab-1)), int32(i%rows)
 	}
-	for i := range index {
+	var index, lengths, keys []int32
+	for i := range j.Batch {
 		ids[(i+1)*rows-1] = t.EOS
-		index[i], lengths[i] = int32(rows-1), int32(rows)
+		index, lengths, keys = append(index, int32(rows-1)), append(lengths, int32(rows)), append(keys, int32(rows), 0)
 	}
 	return rows, []engine.Input{
-		{Name: arch.InputIDs, I32: ids}, {Name: arch.InputIndex, I32: index}, {Name: arch.InputLengths, I32: lengths}}
+		{Name: arch.InputIDs, I32: ids}, {Name: arch.InputPlaces, I32: places}, {Name: arch.InputIndex, I32: index},
+		{Name: arch.InputLengths, I32: lengths}, {Name: arch.InputKeys, I32: keys}}
 }
 
 // towerRows is the number of rows of the blocks: that of the first attention.

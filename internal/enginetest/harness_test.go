@@ -158,6 +158,11 @@ func (f *fixture) ints(rows program.Rows, most int) int32 {
 
 // exactInts declares an input of the integers given.
 func (f *fixture) exactInts(rows program.Rows, values ...int32) int32 {
+	return f.exactIntRows(rows, 1, values...)
+}
+
+// exactIntRows is exactInts for rows of `width` integers.
+func (f *fixture) exactIntRows(rows program.Rows, width int, values ...int32) int32 {
 	f.inputs = append(f.inputs, func(n int) []byte {
 		if n != len(values) {
 			f.t.Fatalf("%d integers are given, the input has %d", len(values), n)
@@ -168,7 +173,7 @@ func (f *fixture) exactInts(rows program.Rows, values ...int32) int32 {
 		}
 		return b
 	})
-	return f.Input(fmt.Sprint("i", len(f.Values)), program.I32, rows, 1)
+	return f.Input(fmt.Sprint("i", len(f.Values)), program.I32, rows, width)
 }
 
 // weight adds a random tensor.

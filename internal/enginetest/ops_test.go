@@ -302,6 +302,20 @@ func TestAttentionLengths(t *testing.T) {
 	}
 }
 
+// TestAttentionSharedKeys has rows of the batch before an item as keys: none, an item's, those of several, and no other.
+func TestAttentionSharedKeys(t *testing.T) {
+	for mask := program.MaskNone; mask <= program.MaskCausal; mask++ {
+		for _, rows := range []int32{1, 2, 9, 130} {
+			f := newFixture(t, 1, 5, int(rows))
+			qkv := f.floats(program.PerItem(0), 150)
+			keys := f.exactIntRows(program.Fixed(1), 2, rows, 0, rows, rows, 1, rows+1, 0, 3*rows, rows-1, 4*rows-1)
+			f.Output("y", f.Attention(program.AttentionArgs{Q: qkv, K: qkv, V: qkv, KCol: 50, VCol: 100, Heads: 2, HeadDim: 25,
+				Mask: mask, Lengths: keys, Scale: 0.2}))
+			f.compare(tolerance)
+		}
+	}
+}
+
 // TestAttentionPooling has queries and keys of different numbers of rows, as in an attention pool.
 func TestAttentionPooling(t *testing.T) {
 	for _, rows := range [][2]program.Rows{

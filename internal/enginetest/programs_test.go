@@ -261,6 +261,11 @@ func TestBadInputs(t *testing.T) {
 			f.Output("y", f.Attention(program.AttentionArgs{Q: x, K: x, V: x, Heads: 1, HeadDim: 8, Lengths: f.exactInts(program.Fixed(1), -1),
 				Scale: 1}))
 		}, -1},
+		"keys before the first item": {3, func(f *fixture) {
+			x := f.floats(program.PerItem(0), 8)
+			f.Output("y", f.Attention(program.AttentionArgs{Q: x, K: x, V: x, Heads: 1, HeadDim: 8,
+				Lengths: f.exactIntRows(program.Fixed(1), 2, 3, 1), Scale: 1}))
+		}, 1},
 		"selected row": {3, func(f *fixture) {
 			f.Output("y", f.Select(f.floats(program.PerItem(0), 8), program.SelectIndex, 0, f.exactInts(program.Fixed(1), 3), 0))
 		}, 3},

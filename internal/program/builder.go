@@ -167,8 +167,8 @@ func (b *Builder) Linear(x int32, a LinearArgs) int32 {
 	return b.emit(op, b.Values[x].Rows, width)
 }
 
-// AttentionArgs are the parts of an Attention op. Q, K and V are read from columns QCol, KCol and VCol on. Lengths may be
-// None.
+// AttentionArgs are the parts of an Attention op. Q, K and V are read from columns QCol, KCol and VCol on. Lengths, int32
+// [batch, 1, 1 or 2] or None, says how many of an item's keys count, and how many of the batch's first rows come before them.
 type AttentionArgs struct {
 	Q, K, V          int32
 	QCol, KCol, VCol int

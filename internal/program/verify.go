@@ -424,7 +424,7 @@ func (c *check) attention() {
 	c.that(mask == MaskNone || mask == MaskCausal, "mask is %d, expected %d or %d", mask, MaskNone, MaskCausal)
 	c.notNegative("scale")
 	if lengths := c.src[3]; lengths != nil {
-		c.shape("the key counts", lengths, Fixed(1), 1)
+		c.shape("the key counts", lengths, Fixed(1), min(max(lengths.Width, 1), 2))
 	}
 }
 

@@ -271,34 +271,68 @@ func (r *run) l2norm() error {
 	})
 }
 
+// checkKeys checks the counts of keys that id holds: an item's own, and rows of the batch before it.
+func (r *run) checkKeys(id int32, rows int) error {
+	if id == program.None {
+		return nil
+	}
+	width := r.program.Values[id].Width
+	for i, x := range r.ints[id] {
+		most := rows
+		if i%width == 1 {
+			most = i / width * rows
+		}
+		if x < 0 || int(x) > most {
+			return fmt.Errorf("element %d of value %d is %d, expected 0 to %d", i, id, x, most)
+		}
+	}
+	return nil
+}
+
+// keysOf returns how many of an item's own keys count, and how many of the batch's first rows come before them.
+func (r *run) keysOf(id int32, item, rows int) (own, before int) {
+	if id == program.None {
+		return rows, 0
+	}
+	counts := r.ints[id]
+	if r.program.Values[id].Width == 1 {
+		return int(counts[item]), 0
+	}
+	return int(counts[2*item]), int(counts[2*item+1])
+}
+
 func (r *run) attention() error {
 	op, dst := r.op, r.dst()
 	q, k, v := r.value(op.Src[0]), r.value(op.Src[1]), r.value(op.Src[2])
 	heads, dim, scale := int(op.I[0]), int(op.I[4]), float64(op.F[0])
-	if op.Src[3] != program.None {
-		if err := r.checkInts(op.Src[3], k.rows); err != nil {
-			return err
-		}
+	if err := r.checkKeys(op.Src[3], k.rows); err != nil {
+		return err
 	}
 	return r.parallel(r.batch*heads, func(task int) error {
 		item, head := task/heads, task%heads
+		own, before := r.keysOf(op.Src[3], item, k.rows)
 		part := func(m matrix, row int, first int32) []float32 {
 			from := int(first) + head*dim
 			return m.row(item*m.rows + row)[from : from+dim]
 		}
-		keys := k.rows
-		if op.Src[3] != program.None {
-			keys = int(r.ints[op.Src[3]][item])
+		// key returns the columns of the j-th key, or of its value: rows of the batch come before the item's own.
+		key := func(m matrix, j int, first int32) []float32 {
+			if j >= before {
+				return part(m, j-before, first)
+			}
+			from := int(first) + head*dim
+			return m.row(j)[from : from+dim]
 		}
+		keys := before + own
 		scores, sums := make([]float64, keys), make([]float64, dim)
 		for i := range q.rows {
 			n := keys
 			if op.I[5] == program.MaskCausal {
-				n = min(keys, i+1)
+				n = min(keys, before+i+1)
 			}
 			query, most := part(q, i, op.I[1]), math.Inf(-1)
 			for j := range n {
-				scores[j] = scale * dot32(query, part(k, j, op.I[2]))
+				scores[j] = scale * dot32(query, key(k, j, op.I[2]))
 				most = max(most, scores[j])
 			}
 			var total float64
@@ -306,7 +340,7 @@ func (r *run) attention() error {
 			for j := range n {
 				e := math.Exp(scores[j] - most)
 				total += e
-				for c, x := range part(v, j, op.I[3]) {
+				for c, x := range key(v, j, op.I[3]) {
 					sums[c] += e * float64(x)
 				}
 			}

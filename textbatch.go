@@ -1,0 +1,103 @@
+package clipgo
+
+import (
+	"context"
+
+	"github.com/clipgo/clipgo/internal/arch"
+	"github.com/clipgo/clipgo/internal/engine"
+)
+
+// textBatch is texts that are computed together. What all begin with, "This is a photo of" before a thousand labels, is computed once:
+// it fills items of its own before the texts, and the texts' rows see its rows as if they were their own.
+type textBatch struct {
+	rows   []textRow // the first is the longest
+	common int       // ids that are computed once
+	width  int       // rows of an item
+}
+
+// commonIDs returns how many ids all texts begin with. Each keeps one at least of its own.
+func commonIDs(rows []textRow) int {
+	if len(rows) < 2 {
+		return 0
+	}
+	first, n := rows[0].ids, len(rows[0].ids)
+	for _, r := range rows[1:] {
+		n = min(n, len(r.ids))
+		for i := range n {
+			if r.ids[i] != first[i] {
+				n = i
+				break
+			}
+		}
+	}
+	return max(0, min(n, len(rows[len(rows)-1].ids)-1))
+}
+
+// newTextBatch takes as many texts as fill `most` rows, and their common ids apart if that makes fewer rows in all.
+func newTextBatch(rows []textRow, common, most int) *textBatch {
+	longest := len(rows[0].ids)
+	b := &textBatch{common: common, width: longest - common}
+	n := min(len(rows), max(1, most/b.width))
+	if (b.before()+n)*b.width >= n*longest {
+		b.common, b.width = 0, longest
+		n = min(len(rows), max(1, most/longest))
+	}
+	b.rows = rows[:n]
+	return b
+}
+
+// before is how many items hold the common ids.
+func (b *textBatch) before() int { return (b.common + b.width - 1) / b.width }
+
+// run puts the texts' embeddings into their places in all.
+func (b *textBatch) run(ctx context.Context, tower *engine.Runner, all [][]float32) error {
+	items := b.before() + len(b.rows)
+	out, err := tower.Run(ctx, items, b.width, b.inputs()...)
+	if err != nil {
+		return err
+	}
+	for i, e := range split(out[0], items)[b.before():] {
+		all[b.rows[i].at] = e
+	}
+	return nil
+}
+
+// inputs are the inputs of the text tower, also those that this one doesn't have.
+func (b *textBatch) inputs() []engine.Input {
+	in := &textInputs{width: b.width}
+	for at := 0; at < b.common; at += b.width {
+		in.add(b.rows[0], at, min(at+b.width, b.common))
+	}
+	for _, r := range b.rows {
+		in.add(r, b.common, len(r.ids))
+	}
+	return []engine.Input{
+		{Name: arch.InputIDs, I32: in.ids},
+		{Name: arch.InputPlaces, I32: in.places},
+		{Name: arch.InputIndex, I32: in.index},
+		{Name: arch.InputLengths, I32: in.lengths},
+		{Name: arch.InputKeys, I32: in.keys},
+	}
+}
+
+type textInputs struct {
+	width                             int
+	ids, places, index, lengths, keys []int32
+}
+
+// add appends ids from..to of a text as an item, behind which lie those before them.
+func (in *textInputs) add(r textRow, from, to int) {
+	for i := from; i < to; i++ {
+		in.ids = append(in.ids, r.ids[i])
+		place := int32(i)
+		if r.places != nil {
+			place = r.places[i]
+		}
+		in.places = append(in.places, place)
+	}
+	padding := make([]int32, in.width-(to-from)) // never seen: masked, or after the pooled row
+	in.ids, in.places = append(in.ids, padding...), append(in.places, padding...)
+	in.index = append(in.index, min(r.index, int32(to-1))-int32(from))
+	in.lengths = append(in.lengths, r.length)
+	in.keys = append(in.keys, int32(to-from), int32(from))
+}
