@@ -171,11 +171,20 @@ func TestWhichLayout(t *testing.T) {
 	}
 }
 
-func TestWeightsAreNamed(t *testing.T) {
+// TestWeightsOfAnotherName: the only file of weights in a folder is taken whatever its name, as training writes it; of two, none.
+func TestWeightsOfAnotherName(t *testing.T) {
 	dir := writeOpenCLIP(t, tinyOpenCLIP, sourceShapes(t, tinyOpenCLIP))
-	require.NoError(t, os.Rename(filepath.Join(dir, "open_clip_model.safetensors"), filepath.Join(dir, "epoch_3.safetensors")))
+	epoch := func(n int) string { return filepath.Join(dir, fmt.Sprintf("epoch_%d.safetensors", n)) }
+	require.NoError(t, os.Rename(filepath.Join(dir, "open_clip_model.safetensors"), epoch(3)))
 	_, err := convertTo(t, dir, Options{})
+	require.NoError(t, err)
+
+	data, err := os.ReadFile(epoch(3))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(epoch(4), data, 0o644))
+	_, err = convertTo(t, dir, Options{})
 	assert.ErrorContains(t, err, "there are no weights; expected open_clip_model.safetensors")
-	_, err = convertTo(t, filepath.Join(dir, "epoch_3.safetensors"), Options{})
+	assert.ErrorContains(t, err, "there are epoch_3.safetensors, epoch_4.safetensors: give the path of one")
+	_, err = convertTo(t, epoch(3), Options{})
 	assert.NoError(t, err)
 }

@@ -44,7 +44,8 @@ func shards(open opener) opener {
 	return func(path string) (*checkpoint.Set, error) { return checkpoint.OpenIndex(path, open) }
 }
 
-// openWeights opens path, or where it is "" the first of names that the folder has.
+// openWeights opens path, or where it is "" the first of names that the folder has, or the only other file of weights there: what
+// open_clip's training writes is epoch_N.pt.
 func openWeights(dir, path string, names []string) (*checkpoint.Set, error) {
 	for _, name := range names {
 		if path != "" {
@@ -54,8 +55,26 @@ func openWeights(dir, path string, names []string) (*checkpoint.Set, error) {
 			path = filepath.Join(dir, name)
 		}
 	}
-	if path == "" {
-		return nil, fmt.Errorf("%s: there are no weights; expected %s; if the file has another name, give its path instead of the folder's", dir, strings.Join(names, " or "))
+	if path != "" {
+		return weightsFormat(path)(path)
 	}
-	return weightsFormat(path)(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var others []string
+	for _, e := range entries {
+		if !e.IsDir() && weightsFormat(e.Name()) != nil && !isNPZ(e.Name()) {
+			others = append(others, e.Name())
+		}
+	}
+	if len(others) == 1 {
+		path = filepath.Join(dir, others[0])
+		return weightsFormat(path)(path)
+	}
+	found := ""
+	if len(others) > 0 {
+		found = fmt.Sprintf(" (there are %s: give the path of one instead of the folder's)", strings.Join(others, ", "))
+	}
+	return nil, fmt.Errorf("%s: there are no weights; expected %s, or one other .safetensors, .bin or .pt%s", dir, strings.Join(names, " or "), found)
 }
