@@ -194,25 +194,31 @@ func (m *Model) forwardTokens(ctx context.Context, ids, mask [][]int32) ([][]flo
 			return nil, fmt.Errorf("text %d: %w", i, err)
 		}
 	}
-	sort.SliceStable(rows, func(a, b int) bool { return len(rows[a].ids) > len(rows[b].ids) })
-	common := 0
+	groups := [][]textRow{rows}
 	if t.Shares() {
-		common = commonIDs(rows)
+		groups = textGroups(rows)
 	}
 	all := make([][]float32, len(ids))
 	most := textRows
 	err := m.useTexts(func(tower *engine.Runner) error {
-		for len(rows) > 0 {
-			b := newTextBatch(rows, common, most)
-			err := b.run(ctx, tower, all)
-			if tooLarge(err) && len(b.rows) > 1 {
-				most = len(b.rows) / 2 * b.width
-				continue
+		for _, rows := range groups {
+			sort.SliceStable(rows, func(a, b int) bool { return len(rows[a].ids) > len(rows[b].ids) })
+			common := 0
+			if t.Shares() {
+				common = commonIDs(rows)
 			}
-			if err != nil {
-				return err
+			for len(rows) > 0 {
+				b := newTextBatch(rows, common, most)
+				err := b.run(ctx, tower, all)
+				if tooLarge(err) && len(b.rows) > 1 {
+					most = len(b.rows) / 2 * b.width
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				rows = rows[len(b.rows):]
 			}
-			rows = rows[len(b.rows):]
 		}
 		return nil
 	})

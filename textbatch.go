@@ -2,6 +2,7 @@ package clipgo
 
 import (
 	"context"
+	"slices"
 
 	"github.com/clipgo/clipgo/internal/arch"
 	"github.com/clipgo/clipgo/internal/engine"
@@ -31,6 +32,35 @@ func commonIDs(rows []textRow) int {
 		}
 	}
 	return max(0, min(n, len(rows[len(rows)-1].ids)-1))
+}
+
+// textGroups parts texts by how they begin: of labels in several templates, those of a template share more with each other than
+// with the rest. A group of its own is worth the run that it takes if it has some dozens of texts. It sorts rows.
+func textGroups(rows []textRow) (groups [][]textRow) {
+	const worthwhile = 64
+	slices.SortStableFunc(rows, func(a, b textRow) int { return slices.Compare(a.ids, b.ids) })
+	var part func(rows []textRow)
+	part = func(rows []textRow) {
+		next, all := commonIDs(rows), len(rows) // next: the first place where they differ, or one of them ends
+		var rest []textRow
+		for len(rows) > 0 {
+			n := 1
+			for n < len(rows) && rows[n].ids[next] == rows[0].ids[next] {
+				n++
+			}
+			if n < worthwhile || n == all {
+				rest = append(rest, rows[:n]...)
+			} else {
+				part(rows[:n])
+			}
+			rows = rows[n:]
+		}
+		if rest != nil {
+			groups = append(groups, rest)
+		}
+	}
+	part(rows)
+	return groups
 }
 
 // newTextBatch takes as many texts as fill `most` rows, and their common ids apart if that makes fewer rows in all.

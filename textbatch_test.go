@@ -45,6 +45,34 @@ func TestTextBatch(t *testing.T) {
 	assert.Len(t, b.rows, 2, "two texts of three rows fill seven")
 }
 
+// TestTextGroups: texts of three templates are three groups, and a few others a fourth.
+func TestTextGroups(t *testing.T) {
+	var ids [][]int32
+	for i := range int32(100) {
+		ids = append(ids, []int32{1, 2, 3, 100 + i, 9}, []int32{1, 2, 4, 5, 100 + i, 9}, []int32{1, 2, 4, 6, 7, 100 + i, 9})
+	}
+	ids = append(ids, []int32{1, 7, 9}, []int32{1, 9})
+	var sizes, common []int
+	seen := map[int]bool{}
+	for _, g := range textGroups(textsOf(ids...)) {
+		sizes, common = append(sizes, len(g)), append(common, commonIDs(g))
+		for _, r := range g {
+			seen[r.at] = true
+		}
+	}
+	assert.Equal(t, []int{100, 100, 100, 2}, sizes)
+	assert.Equal(t, []int{3, 4, 5, 1}, common)
+	assert.Len(t, seen, len(ids))
+
+	same := make([][]int32, 200)
+	for i := range same {
+		same[i] = []int32{1, 2, 9}
+	}
+	assert.Len(t, textGroups(textsOf(same...)), 1, "equal texts end the parting")
+	assert.Len(t, textGroups(textsOf([]int32{1, 2})), 1)
+	assert.Empty(t, textGroups(nil))
+}
+
 // TestTextsShareTheirBeginning: together with a thousand others a text has the embedding that it has alone.
 func TestTextsShareTheirBeginning(t *testing.T) {
 	for _, activations := range []Activations{Float32, Int8} {
