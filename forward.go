@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
 
 	"github.com/clipgo/clipgo/internal/arch"
 	"github.com/clipgo/clipgo/internal/engine"
@@ -194,21 +193,16 @@ func (m *Model) forwardTokens(ctx context.Context, ids, mask [][]int32) ([][]flo
 			return nil, fmt.Errorf("text %d: %w", i, err)
 		}
 	}
-	groups := [][]textRow{rows}
+	groups := []textGroup{newTextGroup(rows, 0)}
 	if t.Shares() {
 		groups = textGroups(rows)
 	}
 	all := make([][]float32, len(ids))
 	most := textRows
 	err := m.useTexts(func(tower *engine.Runner) error {
-		for _, rows := range groups {
-			sort.SliceStable(rows, func(a, b int) bool { return len(rows[a].ids) > len(rows[b].ids) })
-			common := 0
-			if t.Shares() {
-				common = commonIDs(rows)
-			}
-			for len(rows) > 0 {
-				b := newTextBatch(rows, common, most)
+		for _, g := range groups {
+			for len(g.rows) > 0 {
+				b := newTextBatch(g, most)
 				err := b.run(ctx, tower, all)
 				if tooLarge(err) && len(b.rows) > 1 {
 					most = len(b.rows) / 2 * b.width
@@ -217,7 +211,7 @@ func (m *Model) forwardTokens(ctx context.Context, ids, mask [][]int32) ([][]flo
 				if err != nil {
 					return err
 				}
-				rows = rows[len(b.rows):]
+				g.rows = g.rows[len(b.rows):]
 			}
 		}
 		return nil

@@ -62,7 +62,7 @@ func (m *Model) ObserveText(ctx context.Context, text string, im *quantize.Imatr
 		if err != nil {
 			return err
 		}
-		b := newTextBatch([]textRow{row}, 0, textRows)
+		b := newTextBatch(newTextGroup([]textRow{row}, 0), textRows)
 		return tower.run(ctx, b.width, b.inputs(), im)
 	})
 }

@@ -34,9 +34,21 @@ func commonIDs(rows []textRow) int {
 	return max(0, min(n, len(rows[len(rows)-1].ids)-1))
 }
 
+// textGroup is texts that begin with the same `common` ids, the longest first.
+type textGroup struct {
+	rows   []textRow
+	common int
+}
+
+// newTextGroup sorts rows.
+func newTextGroup(rows []textRow, common int) textGroup {
+	slices.SortStableFunc(rows, func(a, b textRow) int { return len(b.ids) - len(a.ids) })
+	return textGroup{rows, common}
+}
+
 // textGroups parts texts by how they begin: of labels in several templates, those of a template share more with each other than
 // with the rest. A group of its own is worth the run that it takes if it has some dozens of texts. It sorts rows.
-func textGroups(rows []textRow) (groups [][]textRow) {
+func textGroups(rows []textRow) (groups []textGroup) {
 	const worthwhile = 64
 	slices.SortStableFunc(rows, func(a, b textRow) int { return slices.Compare(a.ids, b.ids) })
 	var part func(rows []textRow)
@@ -56,7 +68,7 @@ func textGroups(rows []textRow) (groups [][]textRow) {
 			rows = rows[n:]
 		}
 		if rest != nil {
-			groups = append(groups, rest)
+			groups = append(groups, newTextGroup(rest, commonIDs(rest)))
 		}
 	}
 	part(rows)
@@ -64,15 +76,15 @@ func textGroups(rows []textRow) (groups [][]textRow) {
 }
 
 // newTextBatch takes as many texts as fill `most` rows, and their common ids apart if that makes fewer rows in all.
-func newTextBatch(rows []textRow, common, most int) *textBatch {
-	longest := len(rows[0].ids)
-	b := &textBatch{common: common, width: longest - common}
-	n := min(len(rows), max(1, most/b.width))
+func newTextBatch(g textGroup, most int) *textBatch {
+	longest := len(g.rows[0].ids)
+	b := &textBatch{common: g.common, width: longest - g.common}
+	n := min(len(g.rows), max(1, most/b.width))
 	if (b.before()+n)*b.width >= n*longest {
 		b.common, b.width = 0, longest
-		n = min(len(rows), max(1, most/longest))
+		n = min(len(g.rows), max(1, most/longest))
 	}
-	b.rows = rows[:n]
+	b.rows = g.rows[:n]
 	return b
 }
 

@@ -30,7 +30,7 @@ func TestCommonIDs(t *testing.T) {
 // TestTextBatch: five common ids fill two items of three rows, which lie before the texts.
 func TestTextBatch(t *testing.T) {
 	rows := textsOf([]int32{1, 2, 3, 4, 5, 10, 11, 99}, []int32{1, 2, 3, 4, 5, 12, 99}, []int32{1, 2, 3, 4, 5, 99})
-	b := newTextBatch(rows, 5, 2048)
+	b := newTextBatch(textGroup{rows, 5}, 2048)
 	assert.Equal(t, 3, b.width)
 	assert.Equal(t, 2, b.before())
 	in := b.inputs()
@@ -39,9 +39,9 @@ func TestTextBatch(t *testing.T) {
 	assert.Equal(t, []int32{2, 1, 2, 1, 0}, in[2].I32, "index")
 	assert.Equal(t, []int32{3, 0, 2, 3, 3, 5, 2, 5, 1, 5}, in[4].I32, "keys")
 
-	b = newTextBatch(rows[:1], 5, 2048)
+	b = newTextBatch(textGroup{rows[:1], 5}, 2048)
 	assert.Zero(t, b.common, "one text alone has nothing to share")
-	b = newTextBatch(rows, 5, 7)
+	b = newTextBatch(textGroup{rows, 5}, 7)
 	assert.Len(t, b.rows, 2, "two texts of three rows fill seven")
 }
 
@@ -55,8 +55,8 @@ func TestTextGroups(t *testing.T) {
 	var sizes, common []int
 	seen := map[int]bool{}
 	for _, g := range textGroups(textsOf(ids...)) {
-		sizes, common = append(sizes, len(g)), append(common, commonIDs(g))
-		for _, r := range g {
+		sizes, common = append(sizes, len(g.rows)), append(common, g.common)
+		for _, r := range g.rows {
 			seen[r.at] = true
 		}
 	}

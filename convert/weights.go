@@ -44,23 +44,29 @@ func shards(open opener) opener {
 	return func(path string) (*checkpoint.Set, error) { return checkpoint.OpenIndex(path, open) }
 }
 
-// openWeights opens path, or where it is "" the first of names that the folder has, or the only other file of weights there: what
-// open_clip's training writes is epoch_N.pt.
+// openWeights opens path, or where it is "" the weights that the folder has.
 func openWeights(dir, path string, names []string) (*checkpoint.Set, error) {
-	for _, name := range names {
-		if path != "" {
-			break
-		}
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			path = filepath.Join(dir, name)
+	if path == "" {
+		var err error
+		if path, err = findWeights(dir, names); err != nil {
+			return nil, err
 		}
 	}
-	if path != "" {
-		return weightsFormat(path)(path)
+	return weightsFormat(path)(path)
+}
+
+// findWeights returns the path of the first of names that the folder has, or of the only other file of weights there: what
+// open_clip's training writes is epoch_N.pt.
+func findWeights(dir string, names []string) (string, error) {
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	var others []string
 	for _, e := range entries {
@@ -69,12 +75,11 @@ func openWeights(dir, path string, names []string) (*checkpoint.Set, error) {
 		}
 	}
 	if len(others) == 1 {
-		path = filepath.Join(dir, others[0])
-		return weightsFormat(path)(path)
+		return filepath.Join(dir, others[0]), nil
 	}
 	found := ""
 	if len(others) > 0 {
 		found = fmt.Sprintf(" (there are %s: give the path of one instead of the folder's)", strings.Join(others, ", "))
 	}
-	return nil, fmt.Errorf("%s: there are no weights; expected %s, or one other .safetensors, .bin or .pt%s", dir, strings.Join(names, " or "), found)
+	return "", fmt.Errorf("%s: there are no weights; expected %s, or one other .safetensors, .bin or .pt%s", dir, strings.Join(names, " or "), found)
 }

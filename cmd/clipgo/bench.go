@@ -211,8 +211,8 @@ func runBench(c *cli.Context, s streams) error {
 	if err != nil || !c.Bool("json") {
 		return err
 	}
-	for i := range report.Results {
-		if !plan.ops {
+	if !plan.ops {
+		for i := range report.Results {
 			report.Results[i].StartMS = 0
 		}
 	}

@@ -130,30 +130,29 @@ static int32_t place_buffer(const run *r, uint32_t role, uint8_t *buffer, uint64
     return CLIPGO_OK;
 }
 
-/* Checks that every integer of a value lies in [least, most]. */
-static int32_t check_integers(const run *r, uint32_t op, int32_t value, int32_t least, int64_t most,
-                              clipgo_error *err) {
-    const int32_t *x = run_place(r, value);
+/* Checks that element i of a value lies in [0, most]. */
+static int32_t check_integer(const run *r, uint32_t op, int32_t value, uint64_t i, int64_t most, clipgo_error *err) {
+    int32_t x = ((const int32_t *)run_place(r, value))[i];
+    if (x >= 0 && x <= most) return CLIPGO_OK;
+    return fail(err, CLIPGO_ERR_INPUT, x, "op %u (%s): element %llu of value %d is %d, expected 0 to %lld", op,
+                op_name(r->program->steps[op].op.kind), (unsigned long long)i, value, x, (long long)most);
+}
+
+/* The same for every integer of a value. */
+static int32_t check_integers(const run *r, uint32_t op, int32_t value, int64_t most, clipgo_error *err) {
+    int32_t status = CLIPGO_OK;
     uint64_t n = r->batch * run_rows(r, value);
-    for (uint64_t i = 0; i < n; i++)
-        if (x[i] < least || x[i] > most)
-            return fail(err, CLIPGO_ERR_INPUT, x[i], "op %u (%s): element %llu of value %d is %d, expected %d to %lld",
-                        op, op_name(r->program->steps[op].op.kind), (unsigned long long)i, value, x[i], least,
-                        (long long)most);
-    return CLIPGO_OK;
+    for (uint64_t i = 0; i < n && status == CLIPGO_OK; i++) status = check_integer(r, op, value, i, most, err);
+    return status;
 }
 
 /* Checks an attention's counts of keys: those of an item are its own, and rows of the batch before it. */
-static int32_t check_keys(const run *r, uint32_t i, const clipgo_op *op, clipgo_error *err) {
-    const int32_t *x = run_place(r, op->src[3]);
-    uint64_t rows = run_rows(r, op->src[1]), width = run_width(r, op->src[3]);
-    for (uint64_t n = 0; n < r->batch * width; n++) {
-        uint64_t most = n % width == 0 ? rows : n / width * rows;
-        if (x[n] < 0 || (uint64_t)x[n] > most)
-            return fail(err, CLIPGO_ERR_INPUT, x[n], "op %u (%s): element %llu of value %d is %d, expected 0 to %llu",
-                        i, op_name(op->kind), (unsigned long long)n, op->src[3], x[n], (unsigned long long)most);
-    }
-    return CLIPGO_OK;
+static int32_t check_keys(const run *r, uint32_t op, int32_t value, uint64_t rows, clipgo_error *err) {
+    int32_t status = CLIPGO_OK;
+    uint64_t width = run_width(r, value);
+    for (uint64_t i = 0; i < r->batch * width && status == CLIPGO_OK; i++)
+        status = check_integer(r, op, value, i, (int64_t)(i % width == 0 ? rows : i / width * rows), err);
+    return status;
 }
 
 static int32_t check_enough_rows(uint32_t op, const char *what, uint64_t have, uint64_t need, clipgo_error *err) {
@@ -170,9 +169,9 @@ static int32_t check_run(const run *r, clipgo_error *err) {
         const clipgo_op *op = &r->program->steps[i].op;
         switch (op->kind) {
         case CLIPGO_OP_EMBED:
-            status = check_integers(r, i, op->src[0], 0, (int64_t)tensors[op->w[0]].rows - 1, err);
+            status = check_integers(r, i, op->src[0], (int64_t)tensors[op->w[0]].rows - 1, err);
             if (status != CLIPGO_OK || op->w[1] < 0) break;
-            if (op->src[1] >= 0) status = check_integers(r, i, op->src[1], 0, (int64_t)tensors[op->w[1]].rows - 1, err);
+            if (op->src[1] >= 0) status = check_integers(r, i, op->src[1], (int64_t)tensors[op->w[1]].rows - 1, err);
             else status = check_enough_rows(i, "positions", tensors[op->w[1]].rows, run_rows(r, op->dst), err);
             break;
         case CLIPGO_OP_ADD:
@@ -180,11 +179,11 @@ static int32_t check_run(const run *r, clipgo_error *err) {
                 status = check_enough_rows(i, "to add", tensors[op->w[0]].rows, run_rows(r, op->dst), err);
             break;
         case CLIPGO_OP_ATTENTION:
-            if (op->src[3] >= 0) status = check_keys(r, i, op, err);
+            if (op->src[3] >= 0) status = check_keys(r, i, op->src[3], run_rows(r, op->src[1]), err);
             break;
         case CLIPGO_OP_SELECT:
             if (op->src[1] >= 0)
-                status = check_integers(r, i, op->src[1], 0, (int64_t)run_rows(r, op->src[0]) - (op->i[0] == 2), err);
+                status = check_integers(r, i, op->src[1], (int64_t)run_rows(r, op->src[0]) - (op->i[0] == 2), err);
             break;
         default: break;
         }

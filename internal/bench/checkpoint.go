@@ -10,6 +10,7 @@ import (
 
 	"github.com/clipgo/clipgo/gguf"
 	"github.com/clipgo/clipgo/internal/arch"
+	"github.com/clipgo/clipgo/internal/preprocess"
 	"github.com/clipgo/clipgo/internal/tokenizer"
 	"github.com/clipgo/clipgo/internal/tokenkeys"
 	"github.com/clipgo/clipgo/quantize"
@@ -28,7 +29,7 @@ func (s Shape) Write(w io.Writer, tower Tower, policy *quantize.Policy) error {
 	return s.write(w, gguf.NewWriter(), s.alone(tower), policy)
 }
 
-// WriteCLIP writes both towers of a CLIP, with CLIP's tokeniser and the numbers that its pictures are normalised with, so that
+// WriteCLIP writes both towers of a CLIP, with CLIP's tokeniser and its way of preparing pictures, so that
 // the file does for every command.
 func (s Shape) WriteCLIP(w io.Writer, policy *quantize.Policy) error {
 	if s.Family != "clip" {
@@ -42,11 +43,13 @@ func (s Shape) WriteCLIP(w io.Writer, policy *quantize.Policy) error {
 	if err := tokenkeys.Write(file, &tokens); err != nil {
 		return err
 	}
-	for key, values := range map[string][]float32{
-		"clip.vision.image_mean": {0.48145466, 0.4578275, 0.40821073},
-		"clip.vision.image_std":  {0.26862954, 0.26130258, 0.27577711},
-	} {
-		if err := file.Set(key, values); err != nil {
+	side := s.Model.Vision.Image.H
+	pixels, err := preprocess.ParseHF(fmt.Appendf(nil, `{"size": %d, "crop_size": %d}`, side, side), s.Family)
+	if err != nil {
+		return err
+	}
+	for _, kv := range pixels.Keys() {
+		if err := file.Set(kv.Key, kv.Value); err != nil {
 			return err
 		}
 	}

@@ -9,8 +9,13 @@ import (
 
 // checkInts checks that every integer of a value lies in [0, most].
 func (r *run) checkInts(id int32, most int) error {
+	return r.checkEach(id, func(int) int { return most })
+}
+
+// checkEach checks that each integer of a value lies between 0 and the most that its element may be.
+func (r *run) checkEach(id int32, mostOf func(element int) int) error {
 	for i, x := range r.ints[id] {
-		if x < 0 || int(x) > most {
+		if most := mostOf(i); x < 0 || int(x) > most {
 			return fmt.Errorf("element %d of value %d is %d, expected 0 to %d", i, id, x, most)
 		}
 	}
@@ -271,57 +276,49 @@ func (r *run) l2norm() error {
 	})
 }
 
-// checkKeys checks the counts of keys that id holds: an item's own, and rows of the batch before it.
-func (r *run) checkKeys(id int32, rows int) error {
-	if id == program.None {
-		return nil
-	}
-	width := r.program.Values[id].Width
-	for i, x := range r.ints[id] {
-		most := rows
-		if i%width == 1 {
-			most = i / width * rows
-		}
-		if x < 0 || int(x) > most {
-			return fmt.Errorf("element %d of value %d is %d, expected 0 to %d", i, id, x, most)
-		}
-	}
-	return nil
-}
-
 // keysOf returns how many of an item's own keys count, and how many of the batch's first rows come before them.
 func (r *run) keysOf(id int32, item, rows int) (own, before int) {
 	if id == program.None {
 		return rows, 0
 	}
-	counts := r.ints[id]
-	if r.program.Values[id].Width == 1 {
-		return int(counts[item]), 0
+	width := r.program.Values[id].Width
+	counts := r.ints[id][item*width : (item+1)*width]
+	if width == 2 {
+		before = int(counts[1])
 	}
-	return int(counts[2*item]), int(counts[2*item+1])
+	return int(counts[0]), before
 }
 
 func (r *run) attention() error {
 	op, dst := r.op, r.dst()
 	q, k, v := r.value(op.Src[0]), r.value(op.Src[1]), r.value(op.Src[2])
 	heads, dim, scale := int(op.I[0]), int(op.I[4]), float64(op.F[0])
-	if err := r.checkKeys(op.Src[3], k.rows); err != nil {
-		return err
+	if id := op.Src[3]; id != program.None {
+		width := r.program.Values[id].Width
+		err := r.checkEach(id, func(i int) int {
+			if i%width == 1 {
+				return i / width * k.rows // rows of the batch before the item
+			}
+			return k.rows
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return r.parallel(r.batch*heads, func(task int) error {
 		item, head := task/heads, task%heads
 		own, before := r.keysOf(op.Src[3], item, k.rows)
+		// part returns the head's columns of a row of the batch.
 		part := func(m matrix, row int, first int32) []float32 {
 			from := int(first) + head*dim
-			return m.row(item*m.rows + row)[from : from+dim]
+			return m.row(row)[from : from+dim]
 		}
-		// key returns the columns of the j-th key, or of its value: rows of the batch come before the item's own.
-		key := func(m matrix, j int, first int32) []float32 {
-			if j >= before {
-				return part(m, j-before, first)
+		// keyRow is where the j-th key lies, and its value: rows of the batch come before the item's own.
+		keyRow := func(j int) int {
+			if j < before {
+				return j
 			}
-			from := int(first) + head*dim
-			return m.row(j)[from : from+dim]
+			return item*k.rows + j - before
 		}
 		keys := before + own
 		scores, sums := make([]float64, keys), make([]float64, dim)
@@ -330,9 +327,9 @@ func (r *run) attention() error {
 			if op.I[5] == program.MaskCausal {
 				n = min(keys, before+i+1)
 			}
-			query, most := part(q, i, op.I[1]), math.Inf(-1)
+			query, most := part(q, item*q.rows+i, op.I[1]), math.Inf(-1)
 			for j := range n {
-				scores[j] = scale * dot32(query, key(k, j, op.I[2]))
+				scores[j] = scale * dot32(query, part(k, keyRow(j), op.I[2]))
 				most = max(most, scores[j])
 			}
 			var total float64
@@ -340,14 +337,14 @@ func (r *run) attention() error {
 			for j := range n {
 				e := math.Exp(scores[j] - most)
 				total += e
-				for c, x := range key(v, j, op.I[3]) {
+				for c, x := range part(v, keyRow(j), op.I[3]) {
 					sums[c] += e * float64(x)
 				}
 			}
 			if n == 0 {
 				total = 1 // no key: zeros
 			}
-			for c, out := 0, part(dst, i, 0); c < dim; c++ {
+			for c, out := 0, part(dst, item*dst.rows+i, 0); c < dim; c++ {
 				out[c] = float32(sums[c] / total)
 			}
 		}
