@@ -126,12 +126,8 @@ func brand(brands ...string) func([]byte) bool {
 
 // decoder is what the readers of the formats share.
 type decoder struct {
+	Options
 	data        []byte
-	maxPixels   int
-	shortSide   int
-	idct        func(coeffs []int16, last []uint8, quant *[64]int32, dst []byte, stride int) error
-	ycc         func(*YCCRows) error
-	jpegDecoder func(dst, data []byte, w, h, channels int) error
 	orientation Orientation // 0 where the file has none
 }
 
@@ -140,8 +136,8 @@ func (d *decoder) checkSize(w, h int) error {
 	if w <= 0 || h <= 0 {
 		return fmt.Errorf("%d x %d pixels: a picture needs at least one", w, h)
 	}
-	if w > d.maxPixels/h {
-		return fmt.Errorf("%d x %d pixels: %w of %d", w, h, ErrTooLarge, d.maxPixels)
+	if w > d.MaxPixels/h {
+		return fmt.Errorf("%d x %d pixels: %w of %d", w, h, ErrTooLarge, d.MaxPixels)
 	}
 	return nil
 }
@@ -149,9 +145,9 @@ func (d *decoder) checkSize(w, h int) error {
 // Decode decodes one picture. Of an animation it is the first frame; of a multi-page TIFF, the first page. It never panics: what a
 // decoder does not survive becomes that picture's error. Errors don't name the file; the caller does.
 func Decode(data []byte, o Options) (p *Picture, err error) {
-	d := &decoder{data: data, maxPixels: o.MaxPixels, shortSide: o.ShortSide, jpegDecoder: o.JPEG, idct: o.IDCT, ycc: o.YCC}
-	if d.maxPixels == 0 {
-		d.maxPixels = DefaultMaxPixels
+	d := &decoder{Options: o, data: data}
+	if d.MaxPixels == 0 {
+		d.MaxPixels = DefaultMaxPixels
 	}
 	f, err := sniff(data)
 	if err != nil {

@@ -222,7 +222,7 @@ func (j *jpegReader) frame(b []byte) error {
 		perMCU += c.sampH * c.sampV
 		j.comps[i] = c
 	}
-	n8 := scaleFor(j.w, j.h, j.d.shortSide)
+	n8 := scaleFor(j.w, j.h, j.d.ShortSide)
 	j.outW, j.outH = ceilDiv(j.w*n8, 8), ceilDiv(j.h*n8, 8)
 	mcusW, mcusH := ceilDiv(j.w, 8*j.maxH), ceilDiv(j.h, 8*j.maxV)
 	// The first scan of a block takes at least a bit: a header that promises more is refused before memory is taken for it.
@@ -267,7 +267,7 @@ func (j *jpegReader) allocate() {
 // decodeElsewhere lets Options.JPEG decode the file, whose header is read, if it is of a kind that cameras make. What it can't
 // decode without complaint is left to the reader here, which knows what to say.
 func (j *jpegReader) decodeElsewhere() bool {
-	if j.d.jpegDecoder == nil || j.scaled() || j.keepColours || len(j.comps) != 1 && len(j.comps) != 3 {
+	if j.d.JPEG == nil || j.scaled() || j.keepColours || len(j.comps) != 1 && len(j.comps) != 3 {
 		return false
 	}
 	mode := Grey
@@ -282,7 +282,7 @@ func (j *jpegReader) decodeElsewhere() bool {
 		}
 	}
 	p := newPicture(mode, j.w, j.h)
-	if j.d.jpegDecoder(p.Pix, j.d.data, j.w, j.h, len(j.comps)) != nil {
+	if j.d.JPEG(p.Pix, j.d.data, j.w, j.h, len(j.comps)) != nil {
 		return false
 	}
 	j.picture = p
@@ -620,7 +620,7 @@ func (j *jpegReader) newPicture() (p *Picture, ycc bool) {
 
 // yccRows makes rows from..to outside of Go, if that is possible.
 func (j *jpegReader) yccRows(p *Picture, from, to int) bool {
-	if j.d.ycc == nil || len(j.comps) != 3 || from == to {
+	if j.d.YCC == nil || len(j.comps) != 3 || from == to {
 		return false
 	}
 	y, cb, cr := &j.comps[0], &j.comps[1], &j.comps[2]
@@ -629,7 +629,7 @@ func (j *jpegReader) yccRows(p *Picture, from, to int) bool {
 	if !common || y.stepX != 1 || y.stepY != 1 || cr.stepX != across || cr.stepY != down || cr.blocksW != cb.blocksW {
 		return false
 	}
-	return j.d.ycc(&YCCRows{
+	return j.d.YCC(&YCCRows{
 		Width: j.outW, Height: j.outH, Across: across, Down: down, First: from, Rows: to - from, Planes: j.planes,
 		YStride: y.side * y.blocksW, ChromaStride: cb.side * cb.blocksW, CbOffset: len(y.plane), CrOffset: len(y.plane) + len(cb.plane),
 		Dst: p.Pix[3*j.outW*from : 3*j.outW*to],

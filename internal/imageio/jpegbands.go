@@ -40,7 +40,7 @@ func (j *jpegReader) newBands(s *scanParams, down int) *bands {
 	if workers == 1 || j.w*j.h < worthwhile {
 		workers = 0
 	}
-	if j.progressive || j.scaled() || len(s.comps) != len(j.comps) || workers == 0 && j.d.idct == nil {
+	if j.progressive || j.scaled() || len(s.comps) != len(j.comps) || workers == 0 && j.d.IDCT == nil {
 		return nil
 	}
 	blocks := 0
@@ -137,7 +137,7 @@ func (b *bands) transform(band bandBlocks) {
 // transformRow makes the samples of row y of the component's blocks.
 func (c *jpegComponent) transformRow(j *jpegReader, coeffs []int16, last []uint8, y int) {
 	quant, stride := j.quant[c.quant], 8*c.blocksW
-	if j.d.idct != nil && j.d.idct(coeffs, last, quant, c.plane[8*y*stride:8*(y+1)*stride], stride) == nil {
+	if j.d.IDCT != nil && j.d.IDCT(coeffs, last, quant, c.plane[8*y*stride:8*(y+1)*stride], stride) == nil {
 		return
 	}
 	for x, last := range last {

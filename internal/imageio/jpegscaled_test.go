@@ -94,7 +94,7 @@ func TestScaledInParallel(t *testing.T) {
 // Begun at a bit that is none of an MCU's, a reader falls into step with one that read all from the beginning.
 func TestReadersFallIntoStep(t *testing.T) {
 	data := photograph(t, 800, 600)
-	j := &jpegReader{d: &decoder{data: data, maxPixels: DefaultMaxPixels, shortSide: 75}}
+	j := &jpegReader{d: &decoder{Options: Options{MaxPixels: DefaultMaxPixels, ShortSide: 75}, data: data}}
 	_, err := j.decode()
 	require.NoError(t, err)
 	s := &scanParams{comps: []*jpegComponent{&j.comps[0], &j.comps[1], &j.comps[2]}, r: bitReader{data: data}}

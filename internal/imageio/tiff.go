@@ -412,7 +412,7 @@ func (t *tiffReader) jpeg(b []byte, samples, rows int) ([]byte, error) {
 	if tables := t.tags[tagJPEGTables]; len(tables) > 4 && len(b) > 2 {
 		b = slices.Concat(tables[:len(tables)-2], b[2:]) // less one end marker and one start marker
 	}
-	j := &jpegReader{d: &decoder{data: b, maxPixels: t.d.maxPixels}, keepColours: t.photo != photoYCbCr}
+	j := &jpegReader{d: &decoder{Options: Options{MaxPixels: t.d.MaxPixels}, data: b}, keepColours: t.photo != photoYCbCr}
 	p, err := j.decode()
 	if err != nil {
 		return nil, err

@@ -95,7 +95,7 @@ func TestIDCTEqualsGo(t *testing.T) {
 			want, got := component(), component()
 			want.transformRow(j, coeffs, last, 1)
 			called := false
-			j.d.idct = func(c []int16, l []uint8, q *[64]int32, dst []byte, stride int) error {
+			j.d.IDCT = func(c []int16, l []uint8, q *[64]int32, dst []byte, stride int) error {
 				called = true
 				return device.IDCT(c, l, q, dst, stride)
 			}
