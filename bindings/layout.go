@@ -7,7 +7,7 @@ import (
 )
 
 // abiVersion is CLIPGO_ABI_VERSION of the clipgo.h that the records below mirror.
-const abiVersion = 6
+const abiVersion = 7
 
 // The structs of clipgo.h. The engine tells its own sizes and offsets, which are compared with these before anything else
 // is called.

@@ -62,7 +62,7 @@ func TestLibraryThatIsNotTheEngine(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"no symbols", "int x;", "it lacks clipgo_abi_version, clipgo_layout, clipgo_isas, clipgo_device_create"},
 		{"two missing", fake("clipgo_run clipgo_profile", version, "return 0;"), "it lacks clipgo_run, clipgo_profile: not a clipgo engine"},
-		{"another version", fake("", "7", "return 0;"), fmt.Sprintf("its ABI version is 7, this program needs %d", abiVersion)},
+		{"another version", fake("", "99", "return 0;"), fmt.Sprintf("its ABI version is 99, this program needs %d", abiVersion)},
 		{"no layout", fake("", version, "return 0;"), "the size of clipgo_error is missing"},
 		{"a size", fake("", version, "out[0] = 8; return 1;"), "the size of clipgo_error is 8 there, " + size + " in this program"},
 		{"an offset", fake("", version, "out[0] = "+size+"; out[1] = 4; return 2;"), "the offset of clipgo_error Size is 4 there, 0 in this program"},

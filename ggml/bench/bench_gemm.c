@@ -129,7 +129,7 @@ static void bench_type(const clipgo_kernels *k, size_t type, uint32_t activation
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
         clipgo_matrix m;
         size_t n = shapes[s][0], cols = shapes[s][1], row_bytes = cols / types[type].elements * types[type].bytes;
-        if (!k->plan(&m, types[type].id, n, cols, activations)) continue;
+        if (!k->plan(&m, types[type].id, n, cols, activations, 0)) continue;
         uint8_t *tensor = allocate(n * row_bytes);
         for (size_t i = 0; i < n * row_bytes; i++) tensor[i] = (uint8_t)(i * 2654435761u >> 13) & 0x37;
         m.data = allocate(m.panels * m.panel_bytes);

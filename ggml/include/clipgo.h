@@ -48,7 +48,9 @@
  *   L2NORM     dst = x / max(|x|, f[0]) for each row.
  *   LINEAR     t = act(x W^T + bias); t = t * src[2] (opt, shape of dst); t = t * w6[0] (opt, one row: layer scale);
  *              dst = t + src[1] (opt, shape of dst: residual). W is i[1] (1..3) tensors w0..w2 stacked by rows (a packed
- *              QKV), with biases w3..w5 [1, rows of that tensor] (opt each). i: 0 act, 1 tensors.
+ *              QKV), with biases w3..w5 [1, rows of that tensor] (opt each). i: 0 act, 1 tensors,
+ *              2 whether float weights may be rounded to Q8_0 where activations are 8 bits (the columns of a row
+ *              needn't be a multiple of 32).
  *   ATTENTION  softmax(f[0] * q k^T + mask) v per head. q = src[0], k = src[1], v = src[2], read from column i[1], i[2],
  *              i[3] on, i[0] heads of i[4] columns; q may have other rows than k and v. mask i[5]: 0 none, 1 causal
  *              (key <= query). src[3] (int32 [b,1,1] or [b,1,2], opt): only the first src[3][0] keys count, and before them, seen by
@@ -91,7 +93,7 @@ extern "C" {
 #define CLIPGO_API __attribute__((visibility("default")))
 #endif
 
-#define CLIPGO_ABI_VERSION 6
+#define CLIPGO_ABI_VERSION 7
 
 enum {
     CLIPGO_OK = 0,

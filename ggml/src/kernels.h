@@ -105,8 +105,9 @@ typedef struct clipgo_kernels {
 
     /* matrix products (gemm) */
     /* Fills m's form, panel_rows, panels and panel_bytes from type, rows, cols and the program's activations
-     * (CLIPGO_ACTIVATIONS_*). Returns 0 if this type can't be multiplied. */
-    int32_t (*plan)(clipgo_matrix *m, uint32_t type, uint64_t rows, uint64_t cols, uint32_t activations);
+     * (CLIPGO_ACTIVATIONS_*). may_round: float weights may become Q8_0. Returns 0 if this type can't be multiplied. */
+    int32_t (*plan)(clipgo_matrix *m, uint32_t type, uint64_t rows, uint64_t cols, uint32_t activations,
+                    int32_t may_round);
     /* Packs panels [begin, end) of m from the tensor's rows as stored (row_bytes each; any alignment). */
     void (*pack)(const clipgo_matrix *m, const uint8_t *tensor, size_t row_bytes, uint32_t begin, uint32_t end);
     /* Bytes of one prepared row; a multiple of 64. */

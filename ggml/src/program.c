@@ -68,21 +68,21 @@ static int32_t make_vectors(clipgo_program *p, clipgo_error *err) {
 }
 
 static int32_t pack_linears(clipgo_program *p, uint32_t activations, const panel_source *source, clipgo_error *err) {
-    int32_t *tensors = calloc(p->n_ops, 3 * sizeof *tensors);
+    factor *factors = calloc(p->n_ops, 3 * sizeof *factors);
     p->packed = calloc(p->n_ops, 3 * sizeof(packed *));
     p->prepared = calloc(p->n_ops, 3 * sizeof(prepared));
-    if (tensors == NULL || p->packed == NULL || p->prepared == NULL) {
-        free(tensors);
+    if (factors == NULL || p->packed == NULL || p->prepared == NULL) {
+        free(factors);
         return fail(err, CLIPGO_ERR_MEMORY, p->n_ops, "no memory for a program of %u ops", p->n_ops);
     }
     uint32_t n = 0;
     for (uint32_t i = 0; i < p->n_ops; i++) {
         const clipgo_op *op = &p->steps[i].op;
         for (int slot = 0; slot < 3; slot++)
-            if (is_packed_slot(op->kind, slot) && op->w[slot] >= 0) tensors[n++] = op->w[slot];
+            if (is_packed_slot(op->kind, slot) && op->w[slot] >= 0) factors[n++] = (factor){op->w[slot], op->i[2]};
     }
-    int32_t status = weights_pack(p->weights, tensors, n, activations, source, p->packed, &p->panels, err);
-    free(tensors);
+    int32_t status = weights_pack(p->weights, factors, n, activations, source, p->packed, &p->panels, err);
+    free(factors);
     if (status != CLIPGO_OK) return status;
     p->n_packed = n;
     n = 0;

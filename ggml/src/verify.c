@@ -162,7 +162,8 @@ static void verify_linear(view *v) {
     int32_t n = v->op->i[1];
     uint64_t width = 0;
     if (!check(v, is_act(v->op->i[0]), "the activation is known") ||
-        !check(v, in_range(n, 1, 3), "1 to 3 tensors are stacked"))
+        !check(v, in_range(n, 1, 3), "1 to 3 tensors are stacked") ||
+        !check(v, v->op->i[2] == 0 || v->op->i[2] == 1, "i[2] is 0 or 1"))
         return;
     for (int k = 0; k < 3; k++) {
         const clipgo_tensor *w = v->w[k], *bias = v->w[3 + k];

@@ -57,9 +57,11 @@ int32_t weights_create(clipgo_device *device, const void *data, uint64_t bytes, 
     return CLIPGO_OK;
 }
 
-static packed *find_packed(const clipgo_weights *w, int32_t tensor, uint32_t activations) {
+static packed *find_packed(const clipgo_weights *w, const factor *f, uint32_t activations) {
     packed *p = w->packed;
-    while (p != NULL && (p->tensor != tensor || p->activations != activations)) p = p->next;
+    while (p != NULL && (p->factor.tensor != f->tensor || p->factor.may_round != f->may_round ||
+                         p->activations != activations))
+        p = p->next;
     return p;
 }
 
@@ -76,16 +78,16 @@ static void drop(clipgo_weights *w, packed *p) {
 }
 
 /* Enters a tensor into the table with its plan, but no panels yet. */
-static int32_t plan(clipgo_weights *w, int32_t tensor, uint32_t activations, packed **out, clipgo_error *err) {
-    const clipgo_tensor *t = &w->tensors[tensor];
+static int32_t plan(clipgo_weights *w, const factor *f, uint32_t activations, packed **out, clipgo_error *err) {
+    const clipgo_tensor *t = &w->tensors[f->tensor];
     packed *p = calloc(1, sizeof *p);
-    if (p == NULL) return fail(err, CLIPGO_ERR_MEMORY, (int64_t)sizeof *p, "no memory to plan tensor %d", tensor);
-    p->tensor = tensor;
+    if (p == NULL) return fail(err, CLIPGO_ERR_MEMORY, (int64_t)sizeof *p, "no memory to plan tensor %d", f->tensor);
+    p->factor = *f;
     p->activations = activations;
-    if (!w->device->kernels->plan(&p->matrix, t->type, t->rows, t->cols, activations)) {
+    if (!w->device->kernels->plan(&p->matrix, t->type, t->rows, t->cols, activations, f->may_round)) {
         free(p);
-        return fail(err, CLIPGO_ERR_TENSOR, tensor, "tensor %d has type %u, which this engine can't multiply", tensor,
-                    t->type);
+        return fail(err, CLIPGO_ERR_TENSOR, f->tensor, "tensor %d has type %u, which this engine can't multiply",
+                    f->tensor, t->type);
     }
     p->next = w->packed;
     w->packed = *out = p;
@@ -100,7 +102,7 @@ static int32_t allocate(clipgo_weights *w, const panel_source *source, slab **ma
         if (p->matrix.data != NULL) continue;
         if (!size_mul(p->matrix.panels, p->matrix.panel_bytes, &bytes) || !size_align(bytes, &bytes) ||
             !size_add(total, bytes, &total))
-            return fail(err, CLIPGO_ERR_TENSOR, p->tensor, "tensor %d is too large to pack", p->tensor);
+            return fail(err, CLIPGO_ERR_TENSOR, p->factor.tensor, "tensor %d is too large to pack", p->factor.tensor);
     }
     *made = NULL;
     *made_bytes = total;
@@ -154,7 +156,7 @@ static uint32_t panels_in(const clipgo_matrix *m, uint64_t bytes) {
 
 /* Piece by piece, so that what was read of one is given back before the next is touched. */
 static void pack_tensor(const clipgo_weights *w, const packed *p) {
-    const clipgo_tensor *t = &w->tensors[p->tensor];
+    const clipgo_tensor *t = &w->tensors[p->factor.tensor];
     const clipgo_matrix *m = &p->matrix;
     pack_job job = {w->device->kernels,
                     m,
@@ -183,7 +185,7 @@ static void pack_slab(clipgo_weights *w, const slab *s) {
     pool_leave(w->device->pool);
 }
 
-int32_t weights_pack(clipgo_weights *w, const int32_t *tensors, uint32_t n, uint32_t activations,
+int32_t weights_pack(clipgo_weights *w, const factor *factors, uint32_t n, uint32_t activations,
                      const panel_source *source, packed **out, slab *made, clipgo_error *err) {
     int32_t status = CLIPGO_OK;
     slab *s = NULL;
@@ -191,8 +193,8 @@ int32_t weights_pack(clipgo_weights *w, const int32_t *tensors, uint32_t n, uint
     uint32_t got = 0;
     pthread_mutex_lock(&w->lock);
     while (got < n && status == CLIPGO_OK) {
-        out[got] = find_packed(w, tensors[got], activations);
-        if (out[got] == NULL) status = plan(w, tensors[got], activations, &out[got], err);
+        out[got] = find_packed(w, &factors[got], activations);
+        if (out[got] == NULL) status = plan(w, &factors[got], activations, &out[got], err);
         if (status == CLIPGO_OK) out[got++]->references++;
     }
     if (status == CLIPGO_OK) status = allocate(w, source, &s, &made->bytes, err);

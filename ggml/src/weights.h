@@ -30,11 +30,16 @@ typedef struct panel_source {
     uint64_t restored_bytes;
 } panel_source;
 
+/* A right side of a LINEAR op. */
+typedef struct factor {
+    int32_t tensor, may_round;
+} factor;
+
 /* A tensor in the order that products read it, made once for all programs with the same activations. */
 typedef struct packed {
     struct packed *next;
     uint32_t references; /* LINEAR ops; under the weights' lock */
-    int32_t tensor;
+    factor factor;
     uint32_t activations;
     clipgo_matrix matrix;
     slab *slab;
@@ -57,10 +62,10 @@ int32_t weights_create(clipgo_device *device, const void *data, uint64_t bytes, 
                        uint64_t n_tensors, uint64_t flags, clipgo_weights **weights, clipgo_error *err);
 void weights_release(clipgo_weights *w);
 
-/* For each of the n requested tensors, which repeat or not, a reference to its panels in out; all or none. The device's
+/* For each of the n factors, which repeat or not, a reference to its panels in out; all or none. The device's
  * turn must not be held. *made: the panels that this call made, no data if it only planned them. A wish that can't be
  * met is told in err. */
-int32_t weights_pack(clipgo_weights *w, const int32_t *tensors, uint32_t n, uint32_t activations,
+int32_t weights_pack(clipgo_weights *w, const factor *factors, uint32_t n, uint32_t activations,
                      const panel_source *source, packed **out, slab *made, clipgo_error *err);
 void weights_unpack(clipgo_weights *w, packed **list, uint32_t n);
 

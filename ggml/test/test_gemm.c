@@ -126,6 +126,19 @@ static void round_activations(float *x, size_t k, clipgo_form form) {
     }
 }
 
+/* What Q8_0 leaves of a row of weights: a scale of 11 bits, no finer than 2^-24. Worked out here anew. */
+static void round_weights(float *w, size_t k) {
+    for (size_t b = 0; b < k; b += 32) {
+        size_t end = b + 32 < k ? b + 32 : k;
+        float max = 0;
+        for (size_t i = b; i < end; i++) max = fmaxf(max, fabsf(w[i]));
+        int exponent;
+        frexp((double)max / 127, &exponent);
+        double ulp = ldexp(1, exponent < -13 ? -24 : exponent - 11), scale = ulp * nearbyint((double)(max / 127) / ulp);
+        for (size_t i = b; i < end; i++) w[i] = max > 0 ? (float)(scale * (double)roundf(w[i] * (1 / (max / 127)))) : 0;
+    }
+}
+
 typedef struct job {
     const clipgo_kernels *isa;
     const struct type *type;
@@ -134,6 +147,7 @@ typedef struct job {
     int extreme;
     int epilogue; /* bits: bias, scale, gate, residual */
     int32_t act;
+    int32_t may_round;
 } job;
 
 enum { PAD = 3 }; /* extra elements between rows */
@@ -142,7 +156,7 @@ static void run(const job *j) {
     const clipgo_kernels *isa = j->isa;
     size_t row_bytes = j->k / j->type->elements * j->type->bytes, m = j->m, n = j->n, k = j->k, stride = n + PAD;
     clipgo_matrix w = {0};
-    if (!isa->plan(&w, j->type->id, n, k, j->activations)) {
+    if (!isa->plan(&w, j->type->id, n, k, j->activations, j->may_round)) {
         CHECK(0, "%s %s: no plan for %zu x %zu", isa->isa, j->type->name, n, k);
         return;
     }
@@ -165,6 +179,8 @@ static void run(const job *j) {
         isa->dequantize_row(weights + r * k, tensor + r * row_bytes, j->type->id, k);
         if (w.form == CLIPGO_FORM_BF16)
             for (size_t i = 0; i < k; i++) weights[r * k + i] = to_bf16(weights[r * k + i]);
+        if (j->type->elements == 1 && (w.form == CLIPGO_FORM_Q8 || w.form == CLIPGO_FORM_Q8_BLOCK))
+            round_weights(weights + r * k, k);
     }
     clipgo_epilogue ep = {
         .bias = j->epilogue & 1 ? bias : NULL,
@@ -236,7 +252,7 @@ static void test_prepare(const clipgo_kernels *isa) {
             float out[1] = {0}, row[K] = {0};
             row[41] = bad ? INFINITY : NAN;
             clipgo_matrix w = {0};
-            isa->plan(&w, 8, 1, K, activations);
+            isa->plan(&w, 8, 1, K, activations, 0);
             w.data = allocate(w.panel_bytes);
             isa->pack(&w, tensor, sizeof tensor, 0, 1);
             uint8_t *a = allocate(isa->prepared_bytes(w.form, K));
@@ -250,11 +266,32 @@ static void test_prepare(const clipgo_kernels *isa) {
 
 static void test_plan(const clipgo_kernels *isa) {
     clipgo_matrix w;
-    CHECK(!isa->plan(&w, 4, 8, 32, 0), "%s: a removed type was planned", isa->isa);
-    CHECK(!isa->plan(&w, 9, 8, 32, 0), "%s: q8_1 was planned", isa->isa);
-    CHECK(!isa->plan(&w, 8, 8, 33, 1), "%s: part of a block was planned", isa->isa);
-    CHECK(!isa->plan(&w, 12, 8, 128, 1), "%s: part of a block was planned", isa->isa);
-    CHECK(!isa->plan(&w, 0, 0, 8, 0) && !isa->plan(&w, 0, 8, 0, 0), "%s: an empty matrix was planned", isa->isa);
+    CHECK(!isa->plan(&w, 4, 8, 32, 0, 0), "%s: a removed type was planned", isa->isa);
+    CHECK(!isa->plan(&w, 9, 8, 32, 0, 0), "%s: q8_1 was planned", isa->isa);
+    CHECK(!isa->plan(&w, 8, 8, 33, 1, 0), "%s: part of a block was planned", isa->isa);
+    CHECK(!isa->plan(&w, 12, 8, 128, 1, 0), "%s: part of a block was planned", isa->isa);
+    CHECK(!isa->plan(&w, 0, 0, 8, 0, 0) && !isa->plan(&w, 0, 8, 0, 0, 0), "%s: an empty matrix was planned", isa->isa);
+}
+
+/* Weights that no 8 bits can keep: NaN and infinity reach the product, what is too small for a float16 scale is zero. */
+static void test_odd_weights(const clipgo_kernels *isa) {
+    enum { K = 33, F32 = 0 };
+    const float odd[] = {NAN, INFINITY, -INFINITY, 1e30f, 1e-30f, 1e-45f, 0};
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        float row[K] = {0}, x[K], out[1];
+        for (int k = 0; k < K; k++) x[k] = 1;
+        row[K - 1] = odd[i];
+        clipgo_matrix w = {0};
+        CHECK(isa->plan(&w, F32, 1, K, CLIPGO_ACTIVATIONS_INT8, 1), "%s: not planned", isa->isa);
+        w.data = allocate(w.panel_bytes);
+        isa->pack(&w, (const uint8_t *)row, sizeof row, 0, 1);
+        uint8_t *a = allocate(isa->prepared_bytes(w.form, K));
+        isa->prepare(w.form, a, x, K, 1, K);
+        isa->gemm(&w, a, 1, 0, 1, &(clipgo_epilogue){.dst = out, .dst_stride = 1});
+        CHECK(i < 4 ? !isfinite(out[0]) : out[0] == 0, "%s: a weight of %g became %g", isa->isa, (double)odd[i],
+              (double)out[0]);
+        free(w.data), free(a);
+    }
 }
 
 /* Every float16 is a scale that comes through a panel as it is, and takes no more room there. */
@@ -267,7 +304,7 @@ static void test_scales(const clipgo_kernels *isa) {
         block[0] = (uint8_t)h, block[1] = (uint8_t)(h >> 8), block[2] = 1;
     }
     clipgo_matrix w = {0};
-    CHECK(isa->plan(&w, Q8_0, HALVES, 32, CLIPGO_ACTIVATIONS_INT8), "%s: not planned", isa->isa);
+    CHECK(isa->plan(&w, Q8_0, HALVES, 32, CLIPGO_ACTIVATIONS_INT8, 0), "%s: not planned", isa->isa);
     CHECK(w.panel_bytes < (uint64_t)w.panel_rows * BYTES + 64, "%s: a panel of %u rows has %llu bytes", isa->isa,
           w.panel_rows, (unsigned long long)w.panel_bytes);
     w.data = allocate(w.panels * w.panel_bytes);
@@ -304,12 +341,13 @@ static void test_products(const clipgo_kernels *isa, const struct type *t) {
         for (size_t i = 0; i < n_ks; i++)
             for (size_t r = 0; r < n_rows; r++) {
                 size_t n = cols[random_bits() % 8];
-                run(&(job){isa, t, rows[r], n, ks[i], activations, 0, 0, 0});
+                run(&(job){isa, t, rows[r], n, ks[i], activations, 0, 0, 0, 0});
+                if (t->elements == 1) run(&(job){isa, t, rows[r], n, ks[i], activations, 0, 1, 0, 1});
             }
-        for (size_t c = 0; c < 8; c++) run(&(job){isa, t, 3, cols[c], ks[n_ks / 2], activations, 0, 1, 0});
-        for (int e = 0; e < 16; e++) run(&(job){isa, t, 5, 21, ks[1], activations, 0, e, e % 8});
-        run(&(job){isa, t, 9, 40, ks[n_ks - 1], activations, 1, 0, 0});
-        run(&(job){isa, t, 131, 33, ks[0], activations, 0, 1, 0}); /* more than one block of rows */
+        for (size_t c = 0; c < 8; c++) run(&(job){isa, t, 3, cols[c], ks[n_ks / 2], activations, 0, 1, 0, 0});
+        for (int e = 0; e < 16; e++) run(&(job){isa, t, 5, 21, ks[1], activations, 0, e, e % 8, 0});
+        run(&(job){isa, t, 9, 40, ks[n_ks - 1], activations, 1, 0, 0, 0});
+        run(&(job){isa, t, 131, 33, ks[0], activations, 0, 1, 0, 0}); /* more than one block of rows */
     }
 }
 
@@ -326,6 +364,7 @@ int main(int argc, char **argv) {
         test_plan(isa);
         test_prepare(isa);
         test_scales(isa);
+        test_odd_weights(isa);
         test_dequantize(isa);
         for (size_t t = 0; t < sizeof types / sizeof types[0]; t++) test_products(isa, &types[t]);
         printf("%-12s %s\n", isa->isa, failures > before ? "FAILED" : "ok");

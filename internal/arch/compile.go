@@ -3,6 +3,7 @@ package arch
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/clipgo/clipgo/gguf"
@@ -27,6 +28,7 @@ type compiler struct {
 	*program.Builder
 	f       *gguf.File
 	swapped bool // ffn_up and ffn_down have each other's names
+	rounds  bool // the tower's products are quantised
 	err     error
 }
 
@@ -36,6 +38,9 @@ func newCompiler(f *gguf.File, prefix string, t *Tower) *compiler {
 	c := &compiler{Builder: program.NewBuilder(), f: f}
 	down, ok := f.Tensor(prefix + "blk.0.ffn_down.weight")
 	c.swapped = ok && t.Width != t.FFN && len(down.Dims) == 2 && down.Dims[0] == uint64(t.Width) && down.Dims[1] == uint64(t.FFN)
+	c.rounds = slices.ContainsFunc(f.Tensors(), func(t gguf.TensorInfo) bool {
+		return t.Type.Quantized() && strings.HasPrefix(t.Name, prefix+"blk.")
+	})
 	return c
 }
 
@@ -104,6 +109,21 @@ func (c *compiler) linear(x int32, in, out int, a program.LinearArgs, names ...s
 		return x
 	}
 	return c.Builder.Linear(x, a)
+}
+
+// rounded lets a product of many rows in a quantised tower round weights that no block type could keep, or that a file keeps
+// wide for other programs' sake: in float32 that product would take as long as ten others.
+func (c *compiler) rounded(a program.LinearArgs) program.LinearArgs {
+	a.MayRound = c.rounds
+	return a
+}
+
+// shortBlocks does so where rows of the tensor are no whole blocks.
+func (c *compiler) shortBlocks(a program.LinearArgs, cols int) program.LinearArgs {
+	if cols%32 == 0 {
+		return a
+	}
+	return c.rounded(a)
 }
 
 var plain = program.LinearArgs{Gate: program.None, Scale: program.None, Residual: program.None}
@@ -211,7 +231,7 @@ func (c *compiler) mlp(x, residual int32, p string, t *Tower) int32 {
 		h = c.linear(x, t.Width, t.FFN, withAct(t.Act), p+"ffn_up")
 	}
 	scale := c.optional(p+"ls2.weight", 1, t.Width)
-	return c.linear(h, t.FFN, t.Width, withResidual(residual, scale), p+"ffn_down")
+	return c.linear(h, t.FFN, t.Width, c.shortBlocks(withResidual(residual, scale), t.FFN), p+"ffn_down")
 }
 
 // project is the product with name.weight [projection, width] where there is one.
@@ -325,13 +345,13 @@ func (c *compiler) patches(v *Vision) (x, lengths int32) {
 		in := c.Input(InputPatches, program.F32, program.PerItem(0), size)
 		positions := c.Input(InputPositions, program.F32, program.PerItem(0), v.Width)
 		lengths = c.Input(InputLengths, program.I32, program.Fixed(1), 1)
-		return c.linear(in, size, v.Width, withResidual(positions, program.None), "v.patch_embd"), lengths
+		return c.linear(in, size, v.Width, c.rounded(withResidual(positions, program.None)), "v.patch_embd"), lengths
 	}
 	grid := v.Grid()
 	in := c.Input(InputPixels, program.F32, program.Fixed(3*v.Image.H), v.Image.W)
 	x = c.Im2Col(in, program.PlanarImage, program.Conv{Channels: 3, H: v.Image.H, W: v.Image.W, KH: v.Patch, KW: v.Patch,
 		Stride: v.Patch, OH: grid.H, OW: grid.W})
-	x = c.linear(x, size, v.Width, plain, "v.patch_embd")
+	x = c.linear(x, size, v.Width, c.rounded(plain), "v.patch_embd")
 	rows := grid.Area()
 	if c.has("v.class_embd") {
 		x = c.concat("v.class_embd", 1, x, v)

@@ -151,6 +151,7 @@ type LinearArgs struct {
 	Weights, Biases       []int32
 	Act                   Activation
 	Gate, Scale, Residual int32
+	MayRound              bool // float weights to Q8_0, where activations have 8 bits
 }
 
 // Linear is residual + scale*gate*act(x W^T + bias).
@@ -164,6 +165,9 @@ func (b *Builder) Linear(x int32, a LinearArgs) int32 {
 	}
 	op.W[6] = a.Scale
 	op.I[0], op.I[1] = int32(a.Act), int32(len(a.Weights))
+	if a.MayRound {
+		op.I[2] = 1
+	}
 	return b.emit(op, b.Values[x].Rows, width)
 }
 

@@ -133,6 +133,9 @@ func (p *Program) opText(op *Op) string {
 		if act != ActNone {
 			put("act", act.String())
 		}
+		if op.I[2] != 0 {
+			put("round", "q8_0")
+		}
 	case Attention:
 		put("heads", fmt.Sprintf("%dx%d", op.I[0], op.I[4]))
 		put("scale", eps)

@@ -29,7 +29,7 @@ var signatures = [...]struct {
 	Act:       {"act", "f---", "--------", 1, 0},
 	Norm:      {"norm", "f---", "WW------", 1, 1},
 	L2Norm:    {"l2norm", "f---", "--------", 0, 1},
-	Linear:    {"linear", "fFF-", "wWWWWWW-", 2, 0},
+	Linear:    {"linear", "fFF-", "wWWWWWW-", 3, 0},
 	Attention: {"attention", "fffI", "--------", 6, 1},
 	Select:    {"select", "fI--", "--------", 2, 1},
 }
@@ -382,7 +382,8 @@ func (c *check) norm() {
 
 func (c *check) linear() {
 	n := int(c.op.I[1])
-	if !c.activation() || !c.that(n >= 1 && n <= 3, "%d tensors are stacked, expected 1 to 3", n) {
+	if !c.activation() || !c.that(n >= 1 && n <= 3, "%d tensors are stacked, expected 1 to 3", n) ||
+		!c.that(c.op.I[2] == 0 || c.op.I[2] == 1, "rounding is %d, expected 0 or 1", c.op.I[2]) {
 		return
 	}
 	width := 0

@@ -16,12 +16,12 @@ const (
 	tileCols   = 2
 )
 
-// form returns how activations are kept against weights of a type.
-func (a Activations) form(t gguf.Type) Activations {
+// form returns how activations are kept against weights of a type, which are rounded to Q8_0 if they may.
+func (a Activations) form(t gguf.Type, mayRound bool) Activations {
 	switch {
-	case t.Quantized() && a == BF16:
+	case (t.Quantized() || mayRound) && a == BF16:
 		return Int8
-	case t.Quantized():
+	case t.Quantized() || mayRound:
 		return a
 	case a == BF16 && (t == gguf.F16 || t == gguf.BF16):
 		return BF16
@@ -35,7 +35,7 @@ func (r *run) linear() error {
 	prepared := map[Activations][]float64{}
 	for k := range int(op.I[1]) {
 		t := r.program.Tensors[op.W[k]]
-		form := r.options.Activations.form(t.Type)
+		form := r.options.Activations.form(t.Type, op.I[2] == 1)
 		if prepared[form] == nil {
 			x, err := r.prepare(form)
 			if err != nil {
@@ -105,6 +105,27 @@ func quantize8(dst []float64, row []float32, group int) {
 	}
 }
 
+// roundWeights makes a row of floats what Q8_0 keeps of it: quantize's own steps, with a last block that may be short.
+func roundWeights(row []float32) {
+	for ; len(row) > 0; row = row[min(len(row), 32):] {
+		block := row[:min(len(row), 32)]
+		var most, zeros float32
+		for _, v := range block {
+			most = max(most, float32(math.Abs(float64(v))))
+			zeros += v - v
+		}
+		d := most/127 + zeros
+		stored, inverse := half.FromF16(half.ToF16(d)), 1/d
+		for i, v := range block {
+			if stored > 0 {
+				block[i] = stored * float32(math.Round(float64(v*inverse)))
+			} else {
+				block[i] = stored // 0 or NaN
+			}
+		}
+	}
+}
+
 // multiply writes columns [column, column + rows of the tensor) of dst.
 func (r *run) multiply(tensor int32, form Activations, x []float64, biasSlot, column int) error {
 	op, dst, t := r.op, r.dst(), r.program.Tensors[tensor]
@@ -150,6 +171,9 @@ func (r *run) multiply(tensor int32, form Activations, x []float64, biasSlot, co
 		for k := range n {
 			if err := r.weights.Row(tensor, first+k, row); err != nil {
 				return err
+			}
+			if !t.Type.Quantized() && (form == Int8 || form == Int8Block) {
+				roundWeights(row)
 			}
 			for c, v := range row {
 				w[k*t.Cols+c] = float64(round(form, v))

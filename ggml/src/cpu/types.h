@@ -240,21 +240,28 @@ static inline void dequantize_sub_block(const block_type *t, float *dst, const s
     }
 }
 
+/* n elements of a row of F32, F16 or BF16. */
+static inline void read_floats(float *dst, const uint8_t *p, uint32_t type, size_t n) {
+    if (type == TYPE_F32) {
+        memcpy(dst, p, n * 4);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h = load_u16(p + 2 * i);
+        dst[i] = type == TYPE_F16 ? f16_to_f32(h) : bf16_to_f32(h);
+    }
+}
+
 static void dequantize_row(float *dst, const uint8_t *row, uint32_t type, size_t cols) {
     const block_type *t = find_block_type(type);
-    if (t) {
-        for (size_t i = 0; i < cols / SUB; i++) {
-            sub_block s;
-            read_sub_block(t, &s, row, i);
-            dequantize_sub_block(t, dst + i * SUB, &s);
-        }
-    } else if (type == TYPE_F32) {
-        memcpy(dst, row, cols * 4);
-    } else {
-        for (size_t i = 0; i < cols; i++) {
-            uint16_t h = load_u16(row + 2 * i);
-            dst[i] = type == TYPE_F16 ? f16_to_f32(h) : bf16_to_f32(h);
-        }
+    if (!t) {
+        read_floats(dst, row, type, cols);
+        return;
+    }
+    for (size_t i = 0; i < cols / SUB; i++) {
+        sub_block s;
+        read_sub_block(t, &s, row, i);
+        dequantize_sub_block(t, dst + i * SUB, &s);
     }
 }
 
