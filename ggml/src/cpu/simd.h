@@ -6,9 +6,12 @@
  *   vf_store_part the first n <= VF_WIDTH floats; nothing past p[n-1] is written
  *   vf_fma        a * b + c, rounded once where the processor can
  *   vf_min, max   a < b ? a : b, a > b ? a : b: a NaN in b survives
+ *   vf_max_bits   the larger of two without a sign, where a NaN is larger than all; vf_hmax_bits of all lanes
  *   vf_select_lt  a < b ? yes : no, lane by lane
  *   vf_pow2       2^n of integral n in [-126, 127]; not with AVX-512, which needs none
  *   vf_exp        within 2 ulp; below -86.6 a subnormal or 0, infinity above 88.73, NaN of NaN
+ *   vf_exp2       2^x for x <= 0, within 2 ulp; below -126 a subnormal or 0, NaN of NaN
+ *   vf_transpose  VF_WIDTH vectors as the rows of a matrix: in place to its columns
  *
  * Pointers may have any alignment. CLIPGO_SCALAR, defined before, chooses plain C whatever the flags. */
 #ifndef CLIPGO_SIMD_H
@@ -33,6 +36,18 @@
 #else
 #define CLIPGO_SIMD_SCALAR 1
 #endif
+
+static inline float float_of_bits(uint32_t bits) {
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static inline uint32_t bits_of_float(float f) {
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
 
 /* IEEE half to single, exactly: subnormals are scaled by 2^-24, infinities and NaNs keep their exponent of ones. */
 static inline float f16_to_f32(uint16_t h) {
@@ -122,8 +137,36 @@ static inline vf vf_round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_N
 static inline vf vf_select_lt(vf a, vf b, vf yes, vf no) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
 }
+static inline void vf_transpose(vf r[VF_WIDTH]) {
+    __m512d t[16]; /* quarters of rows and columns, then whole ones */
+    for (int i = 0; i < 16; i += 4) {
+        __m512d low01 = _mm512_castps_pd(_mm512_unpacklo_ps(r[i], r[i + 1]));
+        __m512d high01 = _mm512_castps_pd(_mm512_unpackhi_ps(r[i], r[i + 1]));
+        __m512d low23 = _mm512_castps_pd(_mm512_unpacklo_ps(r[i + 2], r[i + 3]));
+        __m512d high23 = _mm512_castps_pd(_mm512_unpackhi_ps(r[i + 2], r[i + 3]));
+        t[i] = _mm512_unpacklo_pd(low01, low23);
+        t[i + 1] = _mm512_unpackhi_pd(low01, low23);
+        t[i + 2] = _mm512_unpacklo_pd(high01, high23);
+        t[i + 3] = _mm512_unpackhi_pd(high01, high23);
+    }
+    for (int j = 0; j < 4; j++) { /* columns j, 4 + j, 8 + j, 12 + j */
+        __m512d even_low = _mm512_shuffle_f64x2(t[j], t[4 + j], 0x88), odd_low = _mm512_shuffle_f64x2(t[j], t[4 + j], 0xdd);
+        __m512d even_high = _mm512_shuffle_f64x2(t[8 + j], t[12 + j], 0x88);
+        __m512d odd_high = _mm512_shuffle_f64x2(t[8 + j], t[12 + j], 0xdd);
+        r[j] = _mm512_castpd_ps(_mm512_shuffle_f64x2(even_low, even_high, 0x88));
+        r[8 + j] = _mm512_castpd_ps(_mm512_shuffle_f64x2(even_low, even_high, 0xdd));
+        r[4 + j] = _mm512_castpd_ps(_mm512_shuffle_f64x2(odd_low, odd_high, 0x88));
+        r[12 + j] = _mm512_castpd_ps(_mm512_shuffle_f64x2(odd_low, odd_high, 0xdd));
+    }
+}
 static inline float vf_hsum(vf a) { return _mm512_reduce_add_ps(a); }
 static inline float vf_hmax(vf a) { return _mm512_reduce_max_ps(a); }
+static inline vf vf_max_bits(vf a, vf b) {
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+static inline float vf_hmax_bits(vf a) {
+    return float_of_bits((uint32_t)_mm512_reduce_max_epi32(_mm512_castps_si512(a)));
+}
 
 #elif CLIPGO_SIMD_AVX2
 
@@ -166,6 +209,21 @@ static inline vf vf_pow2(vf n) {
     __m256i e = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
     return _mm256_castsi256_ps(_mm256_slli_epi32(e, 23));
 }
+static inline void vf_transpose(vf r[VF_WIDTH]) {
+    vf t[8];
+    for (int i = 0; i < 8; i += 4) {
+        vf low01 = _mm256_unpacklo_ps(r[i], r[i + 1]), high01 = _mm256_unpackhi_ps(r[i], r[i + 1]);
+        vf low23 = _mm256_unpacklo_ps(r[i + 2], r[i + 3]), high23 = _mm256_unpackhi_ps(r[i + 2], r[i + 3]);
+        t[i] = _mm256_shuffle_ps(low01, low23, 0x44);
+        t[i + 1] = _mm256_shuffle_ps(low01, low23, 0xee);
+        t[i + 2] = _mm256_shuffle_ps(high01, high23, 0x44);
+        t[i + 3] = _mm256_shuffle_ps(high01, high23, 0xee);
+    }
+    for (int j = 0; j < 4; j++) {
+        r[j] = _mm256_permute2f128_ps(t[j], t[4 + j], 0x20);
+        r[4 + j] = _mm256_permute2f128_ps(t[j], t[4 + j], 0x31);
+    }
+}
 static inline float vf_hsum(vf a) {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
@@ -175,6 +233,15 @@ static inline float vf_hmax(vf a) {
     __m128 s = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     s = _mm_max_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+static inline vf vf_max_bits(vf a, vf b) {
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+static inline float vf_hmax_bits(vf a) {
+    __m256i n = _mm256_castps_si256(a);
+    __m128i s = _mm_max_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1));
+    s = _mm_max_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return float_of_bits((uint32_t)_mm_cvtsi128_si32(_mm_max_epi32(s, _mm_shuffle_epi32(s, 0xb1))));
 }
 
 #elif CLIPGO_SIMD_NEON
@@ -217,8 +284,21 @@ static inline vf vf_select_lt(vf a, vf b, vf yes, vf no) { return vbslq_f32(vclt
 static inline vf vf_pow2(vf n) {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127)), 23));
 }
+static inline void vf_transpose(vf r[VF_WIDTH]) {
+    float64x2_t low01 = vreinterpretq_f64_f32(vzip1q_f32(r[0], r[1])), low23 = vreinterpretq_f64_f32(vzip1q_f32(r[2], r[3]));
+    float64x2_t high01 = vreinterpretq_f64_f32(vzip2q_f32(r[0], r[1])),
+                high23 = vreinterpretq_f64_f32(vzip2q_f32(r[2], r[3]));
+    r[0] = vreinterpretq_f32_f64(vzip1q_f64(low01, low23));
+    r[1] = vreinterpretq_f32_f64(vzip2q_f64(low01, low23));
+    r[2] = vreinterpretq_f32_f64(vzip1q_f64(high01, high23));
+    r[3] = vreinterpretq_f32_f64(vzip2q_f64(high01, high23));
+}
 static inline float vf_hsum(vf a) { return vaddvq_f32(a); }
 static inline float vf_hmax(vf a) { return vmaxvq_f32(a); }
+static inline vf vf_max_bits(vf a, vf b) {
+    return vreinterpretq_f32_u32(vmaxq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
+}
+static inline float vf_hmax_bits(vf a) { return float_of_bits(vmaxvq_u32(vreinterpretq_u32_f32(a))); }
 
 #else
 
@@ -265,8 +345,11 @@ static inline vf vf_pow2(vf n) {
     memcpy(&n, &bits, sizeof n);
     return n;
 }
+static inline void vf_transpose(vf r[VF_WIDTH]) { (void)r; }
 static inline float vf_hsum(vf a) { return a; }
 static inline float vf_hmax(vf a) { return a; }
+static inline vf vf_max_bits(vf a, vf b) { return bits_of_float(a) > bits_of_float(b) ? a : b; }
+static inline float vf_hmax_bits(vf a) { return a; }
 
 #endif
 
@@ -293,6 +376,23 @@ static inline vf vf_exp(vf x) {
     /* 2^n is halved and the rest doubled, so that 2^128, which has no float, is never formed. */
     p = vf_mul(vf_add(p, p), vf_pow2(vf_sub(n, vf_set1(1.0f))));
     return vf_select_lt(x, vf_set1(-86.6f), vf_zero(), p);
+#endif
+}
+
+/* 2^x = 2^n 2^f with n = round(x), |f| <= 1/2, and 2^f = 1 + f p(f), p fitted to 2e-9. */
+static inline vf vf_exp2(vf x) {
+    vf y = vf_max(vf_set1(-160.0f), x), n = vf_round(y), f = vf_sub(y, n);
+    vf p = vf_set1(0x1.41fbcap-13f);
+    p = vf_fma(p, f, vf_set1(0x1.5f3e58p-10f));
+    p = vf_fma(p, f, vf_set1(0x1.3b2d4cp-7f));
+    p = vf_fma(p, f, vf_set1(0x1.c6aee8p-5f));
+    p = vf_fma(p, f, vf_set1(0x1.ebfbdcp-3f));
+    p = vf_fma(p, f, vf_set1(0x1.62e430p-1f));
+    p = vf_fma(p, f, vf_set1(1.0f));
+#if CLIPGO_SIMD_AVX512
+    return _mm512_scalef_ps(p, n);
+#else
+    return vf_select_lt(x, vf_set1(-126.0f), vf_zero(), vf_mul(p, vf_pow2(n)));
 #endif
 }
 
