@@ -185,3 +185,47 @@ func TestFromImage(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 }
+
+// An Image for one use has the same pixels, once.
+func TestImageOnce(t *testing.T) {
+	m := streamModel(t)
+	file := photograph(t, 1200, 900)
+	decode := func(o clipgo.ImageOptions) *clipgo.Image {
+		image, err := clipgo.DecodeImage(bytes.NewReader(file), o)
+		require.NoError(t, err)
+		return image
+	}
+	kept := decode(m.ImageOptions())
+	want, err := m.Processor().Pixels(kept)
+	require.NoError(t, err)
+	rgb := bytes.Clone(kept.RGB())
+	o := m.ImageOptions()
+	o.Once = true
+	for range 3 {
+		image := decode(o)
+		before := image.RGB()
+		require.True(t, bytes.Equal(rgb, before))
+		got, err := m.Processor().Pixels(image)
+		require.NoError(t, err)
+		require.Equal(t, want.Values, got.Values)
+		_, err = m.Processor().Pixels(image)
+		require.ErrorContains(t, err, "prepared once")
+		require.Nil(t, image.RGB())
+		w, h := image.Size()
+		require.Equal(t, []int{1200, 900}, []int{w, h})
+		decode(o)
+		require.True(t, bytes.Equal(rgb, before), "what RGB returned is not another picture's")
+	}
+	require.True(t, bytes.Equal(rgb, kept.RGB()))
+
+	// Many at a time.
+	single, err := m.EncodeImages(t.Context(), []*clipgo.Image{kept})
+	require.NoError(t, err)
+	load := func(context.Context, int) (*clipgo.Image, error) {
+		return clipgo.DecodeImage(bytes.NewReader(file), o)
+	}
+	require.NoError(t, m.EncodeEach(t.Context(), 20, load, func(_ int, e []float32, err error) error {
+		require.Equal(t, single[0], e)
+		return err
+	}))
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/clipgo/clipgo/bindings"
 	"github.com/clipgo/clipgo/internal/arch"
+	"github.com/clipgo/clipgo/internal/imageio"
 	"github.com/clipgo/clipgo/internal/preprocess"
 	"github.com/clipgo/clipgo/internal/tokenizer"
 	"github.com/clipgo/clipgo/internal/tokenkeys"
@@ -44,7 +45,11 @@ func (p *Processor) Pixels(images ...*Image) (*Pixels, error) {
 	}
 	var all []*Pixels
 	for _, image := range images {
-		out, err := spec.Apply(image.picture, p.model.resampler())
+		var out preprocess.Pixels
+		err := image.prepare(func(picture *imageio.Picture) (err error) {
+			out, err = spec.Apply(picture, p.model.resampler())
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}

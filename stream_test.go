@@ -73,11 +73,13 @@ func BenchmarkEncodeEach(b *testing.B) {
 	m := streamModel(b)
 	for _, size := range [][2]int{{640, 480}, {4000, 3000}} {
 		file := photograph(b, size[0], size[1])
-		load := func(context.Context, int) (*clipgo.Image, error) {
-			return clipgo.DecodeImage(bytes.NewReader(file), m.ImageOptions())
-		}
-		first, err := load(b.Context(), 0)
+		options := m.ImageOptions()
+		first, err := clipgo.DecodeImage(bytes.NewReader(file), options)
 		require.NoError(b, err)
+		options.Once = true
+		load := func(context.Context, int) (*clipgo.Image, error) {
+			return clipgo.DecodeImage(bytes.NewReader(file), options)
+		}
 		stop := errors.New("only prepared")
 		for name, prepare := range map[string]func(ctx context.Context, i int) (*clipgo.Image, error){
 			"both": load,

@@ -123,6 +123,7 @@ func forEach(c *cli.Context, s streams, m *clipgo.Model, each encodeEach, pictur
 	if options.MaxPixels, err = m.MaxPixels(c.Context); err != nil {
 		return err
 	}
+	options.Once = true
 	load, err := loader(c.Context, s, pictures, options)
 	if err != nil {
 		return err

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+
+	"github.com/clipgo/clipgo/internal/sysmem"
 )
 
 // DefaultMaxPixels is Pillow's own limit for opening a picture: a quarter of a gibibyte of 24-bit pixels, twice.
@@ -174,7 +176,12 @@ func DecodeReader(r io.Reader, o Options) (*Picture, error) {
 	}
 	var data bytes.Buffer
 	if n := sizeOf(r); n > 0 && n <= limit {
-		data.Grow(int(n) + bytes.MinRead) // and no copies on the way there
+		room := int(n) + bytes.MinRead // and no copies on the way there
+		b := spare.take(room)
+		if b == nil {
+			b = sysmem.Large(room)
+		}
+		data = *bytes.NewBuffer(b[:0])
 	}
 	if _, err := data.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
 		return nil, fmt.Errorf("reading a picture: %w", err)
@@ -182,7 +189,11 @@ func DecodeReader(r io.Reader, o Options) (*Picture, error) {
 	if int64(data.Len()) > limit {
 		return nil, fmt.Errorf("reading a picture: more than %d bytes: %w", limit, ErrTooLarge)
 	}
-	return Decode(data.Bytes(), o)
+	p, err := Decode(data.Bytes(), o)
+	if err == nil { // else some goroutine may still look at them
+		spare.put(data.Bytes())
+	}
+	return p, err
 }
 
 // sizeOf is how many bytes are to be read of r, as far as it knows.

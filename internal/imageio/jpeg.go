@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/clipgo/clipgo/internal/sysmem"
 )
 
 // jpegReader decodes baseline and progressive JPEG (ITU-T T.81) with 8-bit samples and Huffman coding. It exists because Go's
@@ -252,7 +254,7 @@ func (j *jpegReader) allocate() {
 	for i := range j.comps {
 		size += j.comps[i].planeSize()
 	}
-	j.planes = make([]byte, size)
+	j.planes = sysmem.Large(size)
 	at := 0
 	for i := range j.comps {
 		c := &j.comps[i]
@@ -281,8 +283,11 @@ func (j *jpegReader) decodeElsewhere() bool {
 			return false
 		}
 	}
-	p := newPicture(mode, j.w, j.h)
-	if j.d.JPEG(p.Pix, j.d.data, j.w, j.h, len(j.comps)) != nil {
+	p, ready := newFullPicture(mode, j.w, j.h)
+	err := j.d.JPEG(p.Pix, j.d.data, j.w, j.h, len(j.comps))
+	ready()
+	if err != nil {
+		p.Recycle()
 		return false
 	}
 	j.picture = p

@@ -1,5 +1,7 @@
 package imageio
 
+import "github.com/clipgo/clipgo/internal/sysmem"
+
 // Mode says what the bytes of a Picture mean. The names are Pillow's, since its conversions are the ones that models saw.
 type Mode string
 
@@ -49,7 +51,7 @@ type RGB struct {
 func (m RGB) Picture() *Picture { return &Picture{Mode: RGB24, W: m.W, H: m.H, Pix: m.Pix} }
 
 func newPicture(mode Mode, w, h int) *Picture {
-	return &Picture{Mode: mode, W: w, H: h, Pix: make([]byte, w*h*mode.bytesPerPixel())}
+	return &Picture{Mode: mode, W: w, H: h, Pix: sysmem.Large(w * h * mode.bytesPerPixel())}
 }
 
 // ToRGB converts as Pillow's convert("RGB") does: alpha is dropped, not composited; 16-bit grey is clipped at 255, not scaled.
