@@ -1,7 +1,11 @@
-"""Times PyTorch and ONNX Runtime on the towers that `clipgo bench` measures, in turns with it, and prints the ratios.
+"""Times PyTorch, ONNX Runtime and ggml on the towers that `clipgo bench` measures, in turns with it, and prints the ratios.
 
     pip install torch transformers onnx onnxruntime
     make build && python tools/peers/towers.py [--shape vit-b-32,vit-l-14] [--tower image,text] [--batch 1] [--threads 2]
+
+ggml's towers are a program of ours, tools/peers/ggml/towers.c, whose head tells how to build it; --ggml names it:
+
+    python tools/peers/towers.py --ggml build/ggml-peer/ggml_towers [--rivals ggml]
 
 Random weights of the same sizes. Each visit runs every program for some seconds, so that a machine that changes its speed
 changes it for all of them; a time is the median of the faster half of a program's visits. "ratio" is its time by that of
@@ -16,6 +20,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from functools import partial
 
 import onnxruntime
 import onnxruntime.quantization
@@ -31,8 +36,10 @@ SHAPES = {
 }
 TOKENS = 77
 # clipgo's types of weights, with the flags that they are measured with; and the one that each rival is held against.
-CLIPGO = {"f32": [], "bf16": ["--fast"], "q8_0": [], "q4_0": []}
-RIVALS = {"torch f32": "f32", "torch bf16": "bf16", "torch int8": "q8_0", "onnxruntime f32": "f32", "onnxruntime int8": "q8_0"}
+CLIPGO = {"f32": [], "f16": [], "bf16": ["--fast"], "q8_0": [], "q4_0": [], "q4_k_s": []}
+RIVALS = {"torch f32": "f32", "torch bf16": "bf16", "torch int8": "q8_0", "onnxruntime f32": "f32", "onnxruntime int8": "q8_0",
+          "ggml f32": "f32", "ggml f16": "f16", "ggml bf16": "bf16", "ggml q8_0": "q8_0", "ggml q4_0": "q4_0",
+          "ggml q4_K": "q4_k_s"}  # ours has a sixth of a block's weights in Q5_K
 
 
 def make_tower(shape, tower):
@@ -111,34 +118,62 @@ def visit_clipgo(options, shape, tower, weights):
     return options.batch * json.loads(subprocess.check_output(command))["results"][0]["ms"]
 
 
-def compare(options, shape, tower):
+def visit_ggml(options, shape, tower, weights):
+    patch, vision, text, projection = SHAPES[shape]
+    width, layers, heads = vision if tower == "image" else text
+    numbers = dict(patch=patch if tower == "image" else 0, width=width, layers=layers, heads=heads, embedding=projection,
+                   batch=options.batch, threads=options.threads)
+    command = [options.ggml, "--type", weights] + [word for name, n in numbers.items() for word in (f"--{name}", str(n))]
+    return json.loads(subprocess.check_output(command))["ms"]
+
+
+def library_visits(options, shape, tower, folder):
+    """Visits to the rivals that run in this process."""
     model, x = make_tower(shape, tower), make_input(tower, options.batch)
+    calls = {}
+    if "torch" in options.rivals:
+        calls |= dict(torch_runs(model, x))
+    if "onnxruntime" in options.rivals:
+        calls |= dict(onnx_runs(model, x, options.threads, folder))
+    for name, call in calls.items():
+        yield name, lambda call=call: visit(call)
+
+
+def compare(options, shape, tower):
+    rivals = {name: weights for name, weights in RIVALS.items() if name.split()[0] in options.rivals}
+    kinds = [weights for weights in CLIPGO if weights in rivals.values() or weights == "q4_0"]
     times = {}
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        calls = dict(torch_runs(model, x)) | dict(onnx_runs(model, x, options.threads, folder))
+        others = dict(library_visits(options, shape, tower, folder))
+        visits = {}
+        for kind in kinds:  # each next to those that it is held against
+            visits[kind] = partial(visit_clipgo, options, shape, tower, kind)
+            for name in (name for name, weights in rivals.items() if weights == kind):
+                visits[name] = others.get(name) or partial(visit_ggml, options, shape, tower, name.split()[1])
         for _ in range(options.visits):
-            for weights in CLIPGO:
-                times.setdefault(weights, []).append(visit_clipgo(options, shape, tower, weights))
-            for name, call in calls.items():
-                times.setdefault(name, []).append(visit(call))
-                time.sleep(0.2)  # its threads may spin for a while
-    ours = {weights: fast_median(times[weights]) / options.batch for weights in CLIPGO}
-    for weights, ms in ours.items():
-        print(f"{shape:12} {tower:6} clipgo {weights:17} {ms:9.2f} ms")
-    for name, weights in RIVALS.items():
-        ms = fast_median(times[name]) / options.batch
-        print(f"{shape:12} {tower:6} {name:24} {ms:9.2f} ms  ratio {ms / ours[weights]:5.2f} to {weights}", flush=True)
+            for name, call in visits.items():
+                times.setdefault(name, []).append(call())
+                if name in rivals:
+                    time.sleep(0.2)  # its threads may spin for a while
+    ms = {name: fast_median(times[name]) / options.batch for name in visits}
+    for weights in kinds:
+        print(f"{shape:12} {tower:6} clipgo {weights:17} {ms[weights]:9.2f} ms")
+    for name, weights in rivals.items():
+        print(f"{shape:12} {tower:6} {name:24} {ms[name]:9.2f} ms  ratio {ms[name] / ms[weights]:5.2f} to {weights}", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--clipgo", default="bin/clipgo")
+    parser.add_argument("--ggml", help="the program that tools/peers/ggml/towers.c becomes")
+    parser.add_argument("--rivals", default="torch,onnxruntime,ggml", help="which programs to measure; ggml needs --ggml")
     parser.add_argument("--shape", default="vit-b-32")
     parser.add_argument("--tower", default="image,text")
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--visits", type=int, default=5)
     options = parser.parse_args()
+    options.rivals = [name for name in options.rivals.split(",") if name != "ggml" or options.ggml]
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, transformers {transformers.__version__}, onnxruntime {onnxruntime.__version__}, "
           f"{options.threads} threads, batch {options.batch}: ms per picture or text")
