@@ -69,7 +69,7 @@ func (c *counts) without(d *counts) *counts {
 func (c *counts) products(arithmetic string) int {
 	n := 0
 	for _, name := range map[string][]string{
-		"int8": {"smmla", "sdot", "smull", "smull2", "smlal", "smlal2", "sadalp"},
+		"int8": {"smmla", "sdot", "smull", "smull2", "smlal", "smlal2", "sadalp", "saddlp"},
 		"bf16": {"bfmmla", "bfdot"},
 		"f32":  {"fmla"},
 	}[arithmetic] {
