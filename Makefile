@@ -16,7 +16,7 @@ RELEASE  := $(BUILD)/release
 # QUIET LOG COMMAND: runs the command with its output in the log, which is printed if it fails.
 QUIET := sh -c 'log=$$1; shift; MAKEFLAGS= "$$@" >"$$log" 2>&1 || { cat "$$log"; exit 1; }' quiet
 
-.PHONY: all build demo test setup library check race asan tsan aarch64 format fuzz bench footprint clean
+.PHONY: all build demo test setup library check race asan tsan aarch64 format fuzz bench counts footprint clean
 
 all: build
 
@@ -76,6 +76,13 @@ bench: build
 	bin/clipgo bench --pictures
 	$(BUILD)/bench/ggml/bench/bench_ops
 	$(BUILD)/bench/ggml/bench/bench_gemm
+
+## counts: how many instructions the kernels for 64-bit Arm execute, under qemu
+counts: setup
+	@tools/setup.sh aarch64
+	@$(QUIET) $(BUILD)/counts.log cmake --preset aarch64 -DCLIPGO_BENCH=ON
+	@$(QUIET) $(BUILD)/counts.log cmake --build --preset aarch64 -j 4 --target count_kernels
+	@$(GO) run ./tools/counts qemu-aarch64 -L /usr/aarch64-linux-gnu $(BUILD)/aarch64/ggml/bench/count_kernels
 
 ## footprint: memory and start of the whole program, with models of the usual sizes
 footprint: build

@@ -196,27 +196,17 @@ static inline void vf_store_i8(int8_t *p, vf a) {
 }
 static inline vp vp_start(vi n) { return n; }
 static inline vi vp_sum(vp p) { return p; }
+#if defined(__ARM_FEATURE_DOTPROD) /* without, gemm_neon.inc does it another way */
 static inline vp vp_dot(vp p, vw w, va a, int quad) {
     int8x16_t b = vreinterpretq_s8_u8(w);
-#if defined(__ARM_FEATURE_DOTPROD)
     switch (quad) { /* a lane is part of the instruction */
     case 0: return vdotq_laneq_s32(p, b, a, 0);
     case 1: return vdotq_laneq_s32(p, b, a, 1);
     case 2: return vdotq_laneq_s32(p, b, a, 2);
     default: return vdotq_laneq_s32(p, b, a, 3);
     }
-#else
-    /* 2 * 128 * 127 fits in int16. */
-    int32x4_t lanes = vreinterpretq_s32_s8(a);
-    int32x4_t four = quad == 0   ? vdupq_laneq_s32(lanes, 0)
-                     : quad == 1 ? vdupq_laneq_s32(lanes, 1)
-                     : quad == 2 ? vdupq_laneq_s32(lanes, 2)
-                                 : vdupq_laneq_s32(lanes, 3);
-    int8x16_t c = vreinterpretq_s8_s32(four);
-    int16x8_t low = vmull_s8(vget_low_s8(b), vget_low_s8(c)), high = vmull_high_s8(b, c);
-    return vpadalq_s16(p, vpaddq_s16(low, high));
-#endif
 }
+#endif
 #define WIDE_UNSIGNED 0
 #define CODES_UNSIGNED 0
 static inline int dot_run(int bits) { return bits ? 8 : 0; }
@@ -285,8 +275,9 @@ static inline int dot_run(int bits) { return bits ? 8 : 0; }
 #define WIDE_PAIRS 0
 #endif
 
-/* k that one lane of a dot product sums: 4, or 8 where products are of 2 x 8 by 8 x 2 matrices (gemm_i8mm.inc). */
-#if defined(__ARM_FEATURE_MATMUL_INT8) && !defined(CLIPGO_SCALAR)
+/* k of a column side by side: the 4 that a lane of a dot product sums, or 8 where products are of 2 x 8 by 8 x 2 matrices
+ * (gemm_i8mm.inc) or of 8 pairs (gemm_neon.inc). */
+#if CLIPGO_SIMD_NEON && (defined(__ARM_FEATURE_MATMUL_INT8) || !defined(__ARM_FEATURE_DOTPROD))
 #define LANE_K 8
 #else
 #define LANE_K 4
