@@ -69,7 +69,7 @@ static void products(const clipgo_kernels *k) {
         clipgo_matrix m;
         size_t row_bytes = WIDTH / types[t].elements * types[t].bytes;
         char name[64];
-        if (!k->plan(&m, types[t].id, COLUMNS, WIDTH, types[t].activations)) continue;
+        if (!k->plan(&m, types[t].id, COLUMNS, WIDTH, types[t].activations, 0)) continue;
         if (types[t].activations == CLIPGO_ACTIVATIONS_BF16 && m.form == CLIPGO_FORM_F32) continue; /* as f16 */
         uint8_t *tensor = allocate(COLUMNS * row_bytes);
         for (size_t i = 0; i < COLUMNS * row_bytes; i++) tensor[i] = (uint8_t)(i * 2654435761u >> 13) & 0x37;
