@@ -22,6 +22,7 @@
  *   vw_low, vw_high   the nibbles of each byte
  *   vw_lookup         table[code] for codes < 16
  *   vp_keep           makes the compiler finish p here: left alone it adds many sums in another order, and spills them
+ *   loads_stay        what is loaded behind it is not loaded before it; where compilers hurry, and spill (Arm's)
  *   va_pairs          16 activations as int16, k in the order 0 2 1 3 of every four: p to dst
  *   vw_store          a vw to memory
  *   vf_store_i8       rounds floats in -127..127, half to even, and stores them as int8; of others, anything
@@ -270,6 +271,12 @@ static inline int dot_run(int bits) { return bits ? 8 : 0; }
 #define vp_keep(p) ((void)(p)) /* AVX2's additions are kept as they are already */
 #endif
 #endif
+
+static inline void loads_stay(void) {
+#if CLIPGO_SIMD_NEON
+    __asm__ volatile("" ::: "memory");
+#endif
+}
 
 #ifndef WIDE_PAIRS
 #define WIDE_PAIRS 0
