@@ -282,13 +282,19 @@ static inline void loads_stay(void) {
 #define WIDE_PAIRS 0
 #endif
 
-/* k of a column side by side: the 4 that a lane of a dot product sums, or 8 where products are of 2 x 8 by 8 x 2 matrices
- * (gemm_i8mm.inc) or of 8 pairs (gemm_neon.inc). */
-#if CLIPGO_SIMD_NEON && (defined(__ARM_FEATURE_MATMUL_INT8) || !defined(__ARM_FEATURE_DOTPROD))
-#define LANE_K 8
+/* Where int8 are multiplied as matrices, 2 x 8 by 8 x 2 (INT8_MATRICES), or 8 pairs at a time (INT8_PAIRS), 8 k of a column
+ * lie side by side; else the 4 that a lane of a dot product sums. */
+#if CLIPGO_SIMD_NEON && defined(__ARM_FEATURE_MATMUL_INT8)
+#define INT8_MATRICES 1
+#define INT8_PAIRS 0
+#elif CLIPGO_SIMD_NEON && !defined(__ARM_FEATURE_DOTPROD)
+#define INT8_MATRICES 0
+#define INT8_PAIRS 1
 #else
-#define LANE_K 4
+#define INT8_MATRICES 0
+#define INT8_PAIRS 0
 #endif
+#define LANE_K (INT8_MATRICES || INT8_PAIRS ? 8 : 4)
 
 /* Products of bfloat16 pairs, summed in float32: f + w[2i] * x[2i] + w[2i+1] * x[2i+1] in lane i. */
 #if CLIPGO_SIMD_AVX512 && defined(__AVX512BF16__)
