@@ -309,4 +309,21 @@ static inline vf vf_dot_bf16(vf w, vf x, vf f) {
 #define SIMD_BF16 0
 #endif
 
+#if FACTORS > 1
+/* The same with pair i of x in all lanes; never called without SIMD_BF16. */
+static inline vf vf_dot_bf16_at(vf w, vf x, int i, vf f) {
+#if SIMD_BF16
+    bfloat16x8_t a = vreinterpretq_bf16_f32(w), b = vreinterpretq_bf16_f32(x);
+    switch (i) {
+    case 0: return vbfdotq_laneq_f32(f, a, b, 0);
+    case 1: return vbfdotq_laneq_f32(f, a, b, 1);
+    case 2: return vbfdotq_laneq_f32(f, a, b, 2);
+    default: return vbfdotq_laneq_f32(f, a, b, 3);
+    }
+#else
+    return (void)w, (void)x, (void)i, f;
+#endif
+}
+#endif
+
 #endif
