@@ -255,6 +255,8 @@ static void attention_chunk(void *arg, uint32_t chunk, uint32_t thread) {
         .head_dim = (size_t)op->i[4],
         .scale = op->f[0],
         .causal = op->i[5],
+        .bf16 = r->program->activations == CLIPGO_ACTIVATIONS_BF16 ||
+                (op->i[6] && r->program->activations == CLIPGO_ACTIVATIONS_INT8),
         .scratch = run_scratch(r, thread),
     };
     args.q = src[0] + first * args.q_stride;

@@ -196,6 +196,7 @@ int32_t program_create(clipgo_weights *weights, const clipgo_program_desc *desc,
     p->plan = source->plan;
     p->n_values = desc->n_values;
     p->n_ops = desc->n_ops;
+    p->activations = desc->activations;
     p->values = malloc(p->n_values * sizeof *p->values);
     p->lives = calloc(p->n_values, sizeof *p->lives);
     p->steps = calloc(p->n_ops, sizeof *p->steps);

@@ -39,6 +39,7 @@ struct clipgo_program {
     atomic_uint references; /* the caller's handle, and contexts */
     clipgo_weights *weights;
     uint32_t n_values, n_ops, n_prepared, n_packed;
+    uint32_t activations;
     clipgo_value *values;
     life *lives;
     step *steps;

@@ -193,6 +193,7 @@ static void verify_attention(view *v) {
     check(v, same_rows(k, value), "k and v have equally many rows");
     check(v, same_rows(q, v->dst) && v->dst->width == width, "dst is [rows of q, heads * columns]");
     check(v, i[5] == 0 || i[5] == 1, "the mask is 0 or 1");
+    check(v, i[6] == 0 || i[6] == 1, "i[6] is 0 or 1");
     check(v, v->op->f[0] >= 0, "the scale is no less than 0");
     check(v, n == NULL || (is_rows(n, 1) && n->width <= 2), "the key counts are [1, 1] or [1, 2]");
 }

@@ -201,7 +201,7 @@ func (c *compiler) feedForward(x int32, p string, t *Tower) int32 {
 func (c *compiler) attend(q, kv int32, p string, t *Tower, m mask, pool one) int32 {
 	w := t.Width
 	args := program.AttentionArgs{
-		Heads: t.Heads, HeadDim: w / t.Heads, Mask: m.kind, Lengths: m.lengths,
+		Heads: t.Heads, HeadDim: w / t.Heads, Mask: m.kind, Lengths: m.lengths, MayRound: c.rounds,
 		Scale: float32(1 / math.Sqrt(float64(w/t.Heads))),
 	}
 	if q == kv && pool == nil {

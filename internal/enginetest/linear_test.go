@@ -49,6 +49,22 @@ func TestLinearTypes(t *testing.T) {
 	}
 }
 
+// TestLinearRounds has float weights that may be rounded to Q8_0, in rows that are no whole blocks, too.
+func TestLinearRounds(t *testing.T) {
+	for _, typ := range []gguf.Type{gguf.F32, gguf.F16, gguf.BF16} {
+		for a := bindings.ActivationsF32; a <= bindings.ActivationsBF16; a++ {
+			for i, cols := range []int{1, 3, 31, 32, 33, 65, 100, 128, 257, 588} {
+				f := newFixture(t, uint64(i), 1+i%3, 1+7*i)
+				f.activations = a
+				w := f.weight(typ, 37, cols)
+				f.Output("y", f.Linear(f.floats(program.PerItem(0), cols), program.LinearArgs{Weights: []int32{w},
+					Biases: []int32{program.None}, Gate: program.None, Scale: program.None, Residual: program.None, MayRound: true}))
+				f.compare(tolerance)
+			}
+		}
+	}
+}
+
 // TestLinearRows runs every number of rows that a tile may be left with, and a row count past a block in the cache.
 func TestLinearRows(t *testing.T) {
 	for _, typ := range []gguf.Type{gguf.F32, gguf.F16, gguf.Q8_0, gguf.Q4_0} {

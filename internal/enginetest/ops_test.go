@@ -279,6 +279,27 @@ func TestAttention(t *testing.T) {
 	}
 }
 
+// TestAttentionRounds has attention that may be rounded to bfloat16, which the processor may have or not; the interpreter
+// doesn't round. With a scale per 32 columns nothing is rounded.
+func TestAttentionRounds(t *testing.T) {
+	for a, tol := range map[bindings.Activations]float64{bindings.ActivationsInt8: 0.06, bindings.ActivationsBF16: 0.06,
+		bindings.ActivationsInt8Block: 2 * tolerance} {
+		for _, dim := range []int{1, 3, 16, 17, 64, 72} {
+			for _, rows := range []int{1, 2, 7, 50, 77, 331} {
+				for mask := program.MaskNone; mask <= program.MaskCausal; mask++ {
+					f := newFixture(t, uint64(dim), 1+rows%3, rows)
+					f.floor, f.activations = 0.3, a // means of up to 331 values of rms 1, which may cancel
+					width := 2 * dim
+					qkv := f.floats(program.PerItem(0), 3*width)
+					f.Output("y", f.Attention(program.AttentionArgs{Q: qkv, K: qkv, V: qkv, KCol: width, VCol: 2 * width, Heads: 2,
+						HeadDim: dim, Mask: mask, Lengths: program.None, Scale: float32(1 / math.Sqrt(float64(dim))), MayRound: true}))
+					f.compare(tol)
+				}
+			}
+		}
+	}
+}
+
 // TestAttentionLong has more rows than any block that a kernel may take.
 func TestAttentionLong(t *testing.T) {
 	for mask := program.MaskNone; mask <= program.MaskCausal; mask++ {

@@ -180,6 +180,7 @@ type AttentionArgs struct {
 	Mask             int32
 	Lengths          int32
 	Scale            float32
+	MayRound         bool // to bfloat16, where activations have 8 bits
 }
 
 // Attention is softmax(scale * q k^T + mask) v for each head.
@@ -187,6 +188,9 @@ func (b *Builder) Attention(a AttentionArgs) int32 {
 	op := newOp(Attention)
 	op.Src = [4]int32{a.Q, a.K, a.V, a.Lengths}
 	op.I = [12]int32{int32(a.Heads), int32(a.QCol), int32(a.KCol), int32(a.VCol), int32(a.HeadDim), a.Mask}
+	if a.MayRound {
+		op.I[6] = 1
+	}
 	op.F[0] = a.Scale
 	return b.emit(op, b.Values[a.Q].Rows, a.Heads*a.HeadDim)
 }

@@ -140,6 +140,9 @@ func (p *Program) opText(op *Op) string {
 		put("heads", fmt.Sprintf("%dx%d", op.I[0], op.I[4]))
 		put("scale", eps)
 		put("mask", choice(op.I[5], "none", "causal"))
+		if op.I[6] != 0 {
+			put("round", "bf16")
+		}
 	case Select:
 		put("mode", choice(op.I[0], "row", "last", "index", "mean"))
 		if op.I[0] == SelectRow {

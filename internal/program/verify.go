@@ -30,7 +30,7 @@ var signatures = [...]struct {
 	Norm:      {"norm", "f---", "WW------", 1, 1},
 	L2Norm:    {"l2norm", "f---", "--------", 0, 1},
 	Linear:    {"linear", "fFF-", "wWWWWWW-", 3, 0},
-	Attention: {"attention", "fffI", "--------", 6, 1},
+	Attention: {"attention", "fffI", "--------", 7, 1},
 	Select:    {"select", "fI--", "--------", 2, 1},
 }
 
@@ -423,6 +423,7 @@ func (c *check) attention() {
 	c.that(c.src[1].Rows == c.src[2].Rows, "k has %s rows and v %s, expected as many", c.src[1].Rows, c.src[2].Rows)
 	c.shape("dst", c.dst, c.src[0].Rows, width)
 	c.that(mask == MaskNone || mask == MaskCausal, "mask is %d, expected %d or %d", mask, MaskNone, MaskCausal)
+	c.that(i[6] == 0 || i[6] == 1, "rounding is %d, expected 0 or 1", i[6])
 	c.notNegative("scale")
 	if lengths := c.src[3]; lengths != nil {
 		c.shape("the key counts", lengths, Fixed(1), min(max(lengths.Width, 1), 2))

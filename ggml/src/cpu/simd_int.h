@@ -296,17 +296,35 @@ static inline void loads_stay(void) {
 #endif
 #define LANE_K (INT8_MATRICES || INT8_PAIRS ? 8 : 4)
 
-/* Products of bfloat16 pairs, summed in float32: f + w[2i] * x[2i] + w[2i+1] * x[2i+1] in lane i. */
+/* Products of bfloat16 pairs, summed in float32: f + w[2i] * x[2i] + w[2i+1] * x[2i+1] in lane i.
+ * vf_pair_bf16    low[i] and high[i], rounded, as pair i
+ * vf_store_bf16   VF_WIDTH floats, rounded */
 #if CLIPGO_SIMD_AVX512 && defined(__AVX512BF16__)
 #define SIMD_BF16 1
 static inline vf vf_dot_bf16(vf w, vf x, vf f) { return _mm512_dpbf16_ps(f, (__m512bh)w, (__m512bh)x); }
+static inline void vf_store_bf16(void *p, vf a) { _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh(a)); }
+static inline vf vf_pair_bf16(vf low, vf high) {
+    __m512i l = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(low));
+    __m512i h = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(high));
+    return _mm512_castsi512_ps(_mm512_or_si512(l, _mm512_slli_epi32(h, 16)));
+}
 #elif CLIPGO_SIMD_NEON && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
 #define SIMD_BF16 1
 static inline vf vf_dot_bf16(vf w, vf x, vf f) {
     return vbfdotq_f32(f, vreinterpretq_bf16_f32(w), vreinterpretq_bf16_f32(x));
 }
+static inline void vf_store_bf16(void *p, vf a) {
+    vst1_u8((uint8_t *)p, vreinterpret_u8_bf16(vcvt_bf16_f32(a)));
+}
+static inline vf vf_pair_bf16(vf low, vf high) {
+    uint16x4_t l = vreinterpret_u16_bf16(vcvt_bf16_f32(low)), h = vreinterpret_u16_bf16(vcvt_bf16_f32(high));
+    return vreinterpretq_f32_u32(vorrq_u32(vmovl_u16(l), vshll_n_u16(h, 16)));
+}
 #else
 #define SIMD_BF16 0
+static inline vf vf_dot_bf16(vf w, vf x, vf f) { return (void)w, (void)x, f; } /* never called */
+static inline vf vf_pair_bf16(vf low, vf high) { return (void)high, low; }
+static inline void vf_store_bf16(void *p, vf a) { (void)p, (void)a; }
 #endif
 
 #if FACTORS > 1
