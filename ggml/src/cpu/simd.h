@@ -5,6 +5,8 @@
  *   vf_load_part  the first n <= VF_WIDTH floats, zeros behind; nothing past p[n-1] is read
  *   vf_store_part the first n <= VF_WIDTH floats; nothing past p[n-1] is written
  *   vf_fma        a * b + c, rounded once where the processor can
+ *   vf_fma_at     a * b[i] + c for a constant i < FACTORS: 4 on Arm, where a lane is as good a factor as a vector; else it is
+ *                 1, and there is no such word
  *   vf_min, max   a < b ? a : b, a > b ? a : b: a NaN in b survives
  *   vf_max_bits   the larger of two without a sign, where a NaN is larger than all; vf_hmax_bits of all lanes
  *   vf_select_lt  a < b ? yes : no, lane by lane
@@ -276,6 +278,15 @@ static inline vf vf_sub(vf a, vf b) { return vsubq_f32(a, b); }
 static inline vf vf_mul(vf a, vf b) { return vmulq_f32(a, b); }
 static inline vf vf_div(vf a, vf b) { return vdivq_f32(a, b); }
 static inline vf vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+#define FACTORS 4
+static inline vf vf_fma_at(vf a, vf b, int i, vf c) {
+    switch (i) { /* a lane is part of the instruction */
+    case 0: return vfmaq_laneq_f32(c, a, b, 0);
+    case 1: return vfmaq_laneq_f32(c, a, b, 1);
+    case 2: return vfmaq_laneq_f32(c, a, b, 2);
+    default: return vfmaq_laneq_f32(c, a, b, 3);
+    }
+}
 static inline vf vf_min(vf a, vf b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 static inline vf vf_max(vf a, vf b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 static inline vf vf_abs(vf a) { return vabsq_f32(a); }
@@ -351,6 +362,10 @@ static inline float vf_hmax(vf a) { return a; }
 static inline vf vf_max_bits(vf a, vf b) { return bits_of_float(a) > bits_of_float(b) ? a : b; }
 static inline float vf_hmax_bits(vf a) { return a; }
 
+#endif
+
+#ifndef FACTORS
+#define FACTORS 1
 #endif
 
 /* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, and e^r = 1 + r + r^2 p(r), p fitted to 3e-9. ln 2 is taken

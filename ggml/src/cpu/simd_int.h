@@ -22,6 +22,7 @@
  *   vw_low, vw_high   the nibbles of each byte
  *   vw_lookup         table[code] for codes < 16
  *   vp_keep           makes the compiler finish p here: left alone it adds many sums in another order, and spills them
+ *   loads_stay        what is loaded behind it is not loaded before it; where compilers hurry, and spill (Arm's)
  *   va_pairs          16 activations as int16, k in the order 0 2 1 3 of every four: p to dst
  *   vw_store          a vw to memory
  *   vf_store_i8       rounds floats in -127..127, half to even, and stores them as int8; of others, anything
@@ -271,17 +272,29 @@ static inline int dot_run(int bits) { return bits ? 8 : 0; }
 #endif
 #endif
 
+static inline void loads_stay(void) {
+#if CLIPGO_SIMD_NEON
+    __asm__ volatile("" ::: "memory");
+#endif
+}
+
 #ifndef WIDE_PAIRS
 #define WIDE_PAIRS 0
 #endif
 
-/* k of a column side by side: the 4 that a lane of a dot product sums, or 8 where products are of 2 x 8 by 8 x 2 matrices
- * (gemm_i8mm.inc) or of 8 pairs (gemm_neon.inc). */
-#if CLIPGO_SIMD_NEON && (defined(__ARM_FEATURE_MATMUL_INT8) || !defined(__ARM_FEATURE_DOTPROD))
-#define LANE_K 8
+/* Where int8 are multiplied as matrices, 2 x 8 by 8 x 2 (INT8_MATRICES), or 8 pairs at a time (INT8_PAIRS), 8 k of a column
+ * lie side by side; else the 4 that a lane of a dot product sums. */
+#if CLIPGO_SIMD_NEON && defined(__ARM_FEATURE_MATMUL_INT8)
+#define INT8_MATRICES 1
+#define INT8_PAIRS 0
+#elif CLIPGO_SIMD_NEON && !defined(__ARM_FEATURE_DOTPROD)
+#define INT8_MATRICES 0
+#define INT8_PAIRS 1
 #else
-#define LANE_K 4
+#define INT8_MATRICES 0
+#define INT8_PAIRS 0
 #endif
+#define LANE_K (INT8_MATRICES || INT8_PAIRS ? 8 : 4)
 
 /* Products of bfloat16 pairs, summed in float32: f + w[2i] * x[2i] + w[2i+1] * x[2i+1] in lane i.
  * vf_pair_bf16    low[i] and high[i], rounded, as pair i
@@ -312,6 +325,23 @@ static inline vf vf_pair_bf16(vf low, vf high) {
 static inline vf vf_dot_bf16(vf w, vf x, vf f) { return (void)w, (void)x, f; } /* never called */
 static inline vf vf_pair_bf16(vf low, vf high) { return (void)high, low; }
 static inline void vf_store_bf16(void *p, vf a) { (void)p, (void)a; }
+#endif
+
+#if FACTORS > 1
+/* The same with pair i of x in all lanes; never called without SIMD_BF16. */
+static inline vf vf_dot_bf16_at(vf w, vf x, int i, vf f) {
+#if SIMD_BF16
+    bfloat16x8_t a = vreinterpretq_bf16_f32(w), b = vreinterpretq_bf16_f32(x);
+    switch (i) {
+    case 0: return vbfdotq_laneq_f32(f, a, b, 0);
+    case 1: return vbfdotq_laneq_f32(f, a, b, 1);
+    case 2: return vbfdotq_laneq_f32(f, a, b, 2);
+    default: return vbfdotq_laneq_f32(f, a, b, 3);
+    }
+#else
+    return (void)w, (void)x, (void)i, f;
+#endif
+}
 #endif
 
 #endif
