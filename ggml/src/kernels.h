@@ -16,6 +16,8 @@ typedef enum clipgo_form {
     CLIPGO_FORM_BF16 = 3
 } clipgo_form;
 
+enum { PREPARED_GROUP = 128 }; /* columns with one scale, in form Q8 */
+
 /* A tensor packed for LINEAR: panels of panel_rows output columns (= rows of the tensor), in the order that the
  * micro-kernel reads. The last panel is padded. */
 typedef struct clipgo_matrix {
@@ -30,13 +32,14 @@ typedef struct clipgo_matrix {
 } clipgo_matrix;
 
 /* What happens to a product before it is stored: dst = residual + scale * gate * act(x W^T + bias).
- * Pointers start at the tensor's first output column; NULL: absent. Strides in elements. */
+ * Pointers but dst start at the tensor's first output column; NULL: absent. Strides in elements. */
 typedef struct clipgo_epilogue {
     const float *bias;  /* [n] */
     const float *scale; /* [n] */
     const float *gate;  /* [m, gate_stride] */
     const float *residual;
     float *dst;
+    size_t dst_first; /* the output column that dst[0] is */
     size_t gate_stride, residual_stride, dst_stride;
     int32_t act;
 } clipgo_epilogue;
@@ -115,6 +118,10 @@ typedef struct clipgo_kernels {
     size_t (*prepared_bytes)(clipgo_form form, size_t cols);
     /* Prepares rows of activations: dst [rows, prepared_bytes], src [rows, src_stride]. */
     void (*prepare)(clipgo_form form, void *dst, const float *src, size_t src_stride, size_t rows, size_t cols);
+    /* The same of columns [from, from + cols) of rows that have `width`, in the forms Q8 and Q8_BLOCK; src begins at column
+     * from. Both are multiples of PREPARED_GROUP. */
+    void (*prepare_columns)(clipgo_form form, void *dst, const float *src, size_t src_stride, size_t rows, size_t width,
+                            size_t from, size_t cols);
     /* Products of m_rows prepared rows with panels [begin, end), through the epilogue. */
     void (*gemm)(const clipgo_matrix *m, const void *prepared, size_t m_rows, uint32_t begin, uint32_t end,
                  const clipgo_epilogue *ep);

@@ -24,6 +24,7 @@ typedef struct part {
 
 typedef struct linear_job {
     const run *r;
+    int32_t prepares; /* the form that is written instead of dst, or STEP_NO_FORM */
     part parts[3];
     uint64_t rows, block_rows;
     uint32_t chunks; /* in a block of rows, over all parts */
@@ -55,6 +56,30 @@ static uint32_t take_chunk(linear_job *job, uint32_t thread) {
     }
 }
 
+/* Rows [first, first + n) of a product with panels [begin, end), rounded at once for the op that reads them: a piece of dst
+ * is but in this thread's cache, and other threads fetch a quarter of its bytes. */
+static void rounded_product(const linear_job *job, const part *p, clipgo_epilogue e, const uint8_t *rows, uint64_t first,
+                            uint64_t n, uint32_t begin, uint32_t end, uint32_t thread) {
+    const run *r = job->r;
+    const clipgo_matrix *m = p->matrix;
+    const prepared *form = &r->program->prepared[job->prepares];
+    uint8_t *dst = run_prepared(r, job->prepares) + first * form->row_bytes;
+    e.dst = run_scratch(r, thread);
+    e.dst_stride = PREPARED_GROUP;
+    for (uint32_t panels = PREPARED_GROUP / m->panel_rows; begin < end; begin += panels) {
+        e.dst_first = (size_t)begin * m->panel_rows;
+        clipgo_epilogue some = e;
+        for (uint64_t row = 0, count; row < n; row += count) {
+            count = n - row < LINEAR_SCRATCH_ROWS ? n - row : LINEAR_SCRATCH_ROWS;
+            r->kernels->gemm(m, rows + row * p->row_bytes, count, begin, begin + panels, &some);
+            r->kernels->prepare_columns(form->form, dst + row * form->row_bytes, e.dst, PREPARED_GROUP, count, m->rows,
+                                        e.dst_first, PREPARED_GROUP);
+            if (some.gate != NULL) some.gate += count * some.gate_stride;
+            if (some.residual != NULL) some.residual += count * some.residual_stride;
+        }
+    }
+}
+
 /* The pool counts the chunks; which one comes next is this thread's own affair. */
 static void linear_chunk(void *arg, uint32_t number, uint32_t thread) {
     linear_job *job = arg;
@@ -65,12 +90,18 @@ static void linear_chunk(void *arg, uint32_t number, uint32_t thread) {
     const part *p = job->parts;
     for (; group >= p->chunks; p++) group -= p->chunks;
     uint32_t begin = group * p->per_chunk, left = p->matrix->panels - begin;
+    uint32_t end = begin + (left < p->per_chunk ? left : p->per_chunk);
     clipgo_epilogue e = p->epilogue;
-    e.dst += first * e.dst_stride;
+    const uint8_t *rows = p->rows + first * p->row_bytes;
+    if (n > job->block_rows) n = job->block_rows;
     if (e.gate != NULL) e.gate += first * e.gate_stride;
     if (e.residual != NULL) e.residual += first * e.residual_stride;
-    job->r->kernels->gemm(p->matrix, p->rows + first * p->row_bytes, n < job->block_rows ? n : job->block_rows, begin,
-                          begin + (left < p->per_chunk ? left : p->per_chunk), &e);
+    if (job->prepares != STEP_NO_FORM) {
+        rounded_product(job, p, e, rows, first, n, begin, end, thread);
+    } else {
+        e.dst += first * e.dst_stride;
+        job->r->kernels->gemm(p->matrix, rows, n, begin, end, &e);
+    }
 }
 
 static void prepare_rows(const row_job *job, uint64_t begin, uint64_t end, uint32_t thread) {
@@ -115,6 +146,8 @@ static uint32_t cut(linear_job *job, int32_t parts, uint32_t threads) {
     uint64_t per_chunk = least_products / (job->block_rows * products), even = panels * blocks / wanted;
     if (per_chunk > even) per_chunk = even;
     if (per_chunk == 0) per_chunk = 1;
+    if (job->prepares != STEP_NO_FORM) per_chunk = divide_up(per_chunk, PREPARED_GROUP / job->parts[0].matrix->panel_rows) *
+                                                   (PREPARED_GROUP / job->parts[0].matrix->panel_rows);
     for (int t = 0; t < parts; t++) {
         part *p = &job->parts[t];
         p->per_chunk = (uint32_t)per_chunk;
@@ -138,6 +171,7 @@ void linear_run(const run *r, const step *s) {
     job.r = r;
     job.rows = rows;
     job.chunks = 0;
+    job.prepares = s->prepares;
     prepare(r, s, rows);
     for (int t = 0; t < op->i[1]; t++) {
         const clipgo_matrix *m = &s->packed[t]->matrix;
@@ -155,7 +189,7 @@ void linear_run(const run *r, const step *s) {
             .scale = offset(s->vectors[6], column),
             .gate = op->src[2] < 0 ? NULL : offset(run_place(r, op->src[2]), column),
             .residual = op->src[1] < 0 ? NULL : offset(run_place(r, op->src[1]), column),
-            .dst = (float *)run_place(r, op->dst) + column,
+            .dst = s->prepares == STEP_NO_FORM ? (float *)run_place(r, op->dst) + column : NULL,
             .gate_stride = width,
             .residual_stride = width,
             .dst_stride = width,

@@ -139,13 +139,25 @@ static int32_t only_form(const clipgo_program *p, int32_t value) {
     return form;
 }
 
-/* A norm before LINEAR ops writes what they read, and its floats never exist. */
-static void fuse_norms(clipgo_program *p) {
+/* Can a step write a form of its value? A product writes groups of columns that have one scale. */
+static int can_prepare(const clipgo_program *p, const step *s, int32_t index) {
+    if (s->op.kind == CLIPGO_OP_NORM) return 1;
+    if (s->op.kind != CLIPGO_OP_LINEAR || s->packed[1] != NULL) return 0;
+    const clipgo_matrix *m = &s->packed[0]->matrix;
+    clipgo_form form = p->prepared[index].form;
+    return (form == CLIPGO_FORM_Q8 || form == CLIPGO_FORM_Q8_BLOCK) && m->rows % PREPARED_GROUP == 0 &&
+           PREPARED_GROUP % m->panel_rows == 0;
+}
+
+/* A norm or a product before LINEAR ops writes what they read, and its floats never exist. */
+static void fuse_forms(clipgo_program *p) {
     for (uint32_t i = 0; i < p->n_ops; i++) {
         step *s = &p->steps[i];
-        if (s->op.kind != CLIPGO_OP_NORM || p->values[s->op.dst].role != CLIPGO_TEMPORARY) continue;
-        s->prepares = only_form(p, s->op.dst);
-        if (s->prepares != STEP_NO_FORM) p->prepared[s->prepares].first = (int32_t)i;
+        if (p->values[s->op.dst].role != CLIPGO_TEMPORARY) continue;
+        int32_t index = only_form(p, s->op.dst);
+        if (index == STEP_NO_FORM || !can_prepare(p, s, index)) continue;
+        s->prepares = index;
+        p->prepared[index].first = (int32_t)i;
     }
 }
 
@@ -213,7 +225,7 @@ int32_t program_create(clipgo_weights *weights, const clipgo_program_desc *desc,
         return status;
     }
     choose_forms(p);
-    fuse_norms(p);
+    fuse_forms(p);
     find_lives(p);
     *program = p;
     return CLIPGO_OK;

@@ -32,7 +32,7 @@ typedef struct step {
     const float *vectors[8]; /* small tensors as floats; NULL: absent, or read as they lie */
     packed *packed[3];       /* LINEAR */
     int32_t prepared[3];     /* LINEAR: what its tensors multiply; STEP_NO_FORM: the floats of src[0] */
-    int32_t prepares;        /* NORM: the form it writes instead of its value, or STEP_NO_FORM */
+    int32_t prepares;        /* NORM, LINEAR: the form it writes instead of its value, or STEP_NO_FORM */
 } step;
 
 struct clipgo_program {
