@@ -1,9 +1,10 @@
 /* linear.c: matrix products. The rows of all items are one tall matrix; its rows, prepared once, are multiplied with
  * the panels of one to three tensors. A chunk is a few panels, times a block of rows that stays in a thread's L2 cache.
  *
- * Each thread has a share of the chunks that lie one behind the other, since the kernel prefetches what follows the
- * panel that it works on; whoever is done first takes from the end of the fullest share. */
+ * Each thread has chunks that lie one behind the other, since the kernel prefetches what follows the panel that it works
+ * on. Of queries, keys and values it has the same columns, so that it finds the heads that it is to compute in its cache. */
 #include "exec.h"
+#include "shares.h"
 
 /* Multiply-adds of a chunk: at least about 5 microseconds' worth. */
 static const uint64_t least_products = 1u << 20;
@@ -26,40 +27,17 @@ typedef struct linear_job {
     const run *r;
     int32_t prepares; /* the form that is written instead of dst, or STEP_NO_FORM */
     part parts[3];
+    uint32_t n_parts;
     uint64_t rows, block_rows;
-    uint32_t chunks; /* in a block of rows, over all parts */
-    uint32_t threads;
-    _Atomic uint64_t shares[POOL_MAX_THREADS]; /* begin << 32 | end */
+    uint32_t chunks;    /* in a block of rows, over all parts */
+    uint32_t per_slice; /* chunks of a part that a thread has, where its share is the same columns of all parts; or 0 */
+    shares shares;
 } linear_job;
-
-static uint32_t share_begin(uint64_t share) { return (uint32_t)(share >> 32); }
-static uint32_t share_end(uint64_t share) { return (uint32_t)share; }
-
-/* As many chunks are taken as there are, so one is always left to whoever asks. */
-static uint32_t take_chunk(linear_job *job, uint32_t thread) {
-    for (;;) {
-        uint64_t own = atomic_load_explicit(&job->shares[thread], memory_order_relaxed);
-        while (share_begin(own) < share_end(own))
-            if (atomic_compare_exchange_weak_explicit(&job->shares[thread], &own, own + ((uint64_t)1 << 32),
-                                                      memory_order_relaxed, memory_order_relaxed))
-                return share_begin(own);
-        uint32_t fullest = 0, most = 0;
-        uint64_t share = 0;
-        for (uint32_t t = 0; t < job->threads; t++) {
-            uint64_t other = atomic_load_explicit(&job->shares[t], memory_order_relaxed);
-            uint32_t left = share_begin(other) < share_end(other) ? share_end(other) - share_begin(other) : 0;
-            if (left > most) fullest = t, most = left, share = other;
-        }
-        if (most > 0 && atomic_compare_exchange_strong_explicit(&job->shares[fullest], &share, share - 1,
-                                                                memory_order_relaxed, memory_order_relaxed))
-            return share_end(share) - 1;
-    }
-}
 
 /* Rows [first, first + n) of a product with panels [begin, end), rounded at once for the op that reads them: a piece of dst
  * is but in this thread's cache, and other threads fetch a quarter of its bytes. */
-static void rounded_product(const linear_job *job, const part *p, clipgo_epilogue e, const uint8_t *rows, uint64_t first,
-                            uint64_t n, uint32_t begin, uint32_t end, uint32_t thread) {
+static void rounded_product(const linear_job *job, const part *p, clipgo_epilogue e, const uint8_t *rows,
+                            uint64_t first, uint64_t n, uint32_t begin, uint32_t end, uint32_t thread) {
     const run *r = job->r;
     const clipgo_matrix *m = p->matrix;
     const prepared *form = &r->program->prepared[job->prepares];
@@ -80,15 +58,26 @@ static void rounded_product(const linear_job *job, const part *p, clipgo_epilogu
     }
 }
 
+/* The part that a chunk of a block of rows belongs to. *chunk becomes its number there. */
+static const part *part_of(const linear_job *job, uint32_t *chunk) {
+    const part *p = job->parts;
+    if (job->per_slice != 0) {
+        uint32_t slice = *chunk / (job->per_slice * job->n_parts), at = *chunk % (job->per_slice * job->n_parts);
+        *chunk = slice * job->per_slice + at % job->per_slice;
+        return p + at / job->per_slice;
+    }
+    for (; *chunk >= p->chunks; p++) *chunk -= p->chunks;
+    return p;
+}
+
 /* The pool counts the chunks; which one comes next is this thread's own affair. */
 static void linear_chunk(void *arg, uint32_t number, uint32_t thread) {
     linear_job *job = arg;
-    uint32_t chunk = take_chunk(job, thread);
+    uint32_t chunk = shares_take(&job->shares, thread);
     (void)number;
     uint64_t first = chunk / job->chunks * job->block_rows, n = job->rows - first;
     uint32_t group = chunk % job->chunks;
-    const part *p = job->parts;
-    for (; group >= p->chunks; p++) group -= p->chunks;
+    const part *p = part_of(job, &group);
     uint32_t begin = group * p->per_chunk, left = p->matrix->panels - begin;
     uint32_t end = begin + (left < p->per_chunk ? left : p->per_chunk);
     clipgo_epilogue e = p->epilogue;
@@ -146,18 +135,20 @@ static uint32_t cut(linear_job *job, int32_t parts, uint32_t threads) {
     uint64_t per_chunk = least_products / (job->block_rows * products), even = panels * blocks / wanted;
     if (per_chunk > even) per_chunk = even;
     if (per_chunk == 0) per_chunk = 1;
-    if (job->prepares != STEP_NO_FORM) per_chunk = divide_up(per_chunk, PREPARED_GROUP / job->parts[0].matrix->panel_rows) *
-                                                   (PREPARED_GROUP / job->parts[0].matrix->panel_rows);
+    uint64_t whole = job->prepares != STEP_NO_FORM ? PREPARED_GROUP / job->parts[0].matrix->panel_rows : 1;
+    per_chunk = divide_up(per_chunk, whole) * whole;
     for (int t = 0; t < parts; t++) {
         part *p = &job->parts[t];
         p->per_chunk = (uint32_t)per_chunk;
         p->chunks = (uint32_t)divide_up(p->matrix->panels, per_chunk);
         job->chunks += p->chunks;
     }
+    const part *first = job->parts;
+    job->per_slice = first->chunks % threads == 0 ? first->chunks / threads : 0;
+    for (int t = 1; t < parts; t++)
+        if (job->parts[t].chunks != first->chunks) job->per_slice = 0;
     uint64_t chunks = blocks * job->chunks;
-    job->threads = threads;
-    for (uint32_t t = 0; t < threads; t++)
-        atomic_init(&job->shares[t], (chunks * t / threads) << 32 | chunks * (t + 1) / threads);
+    shares_init(&job->shares, (uint32_t)chunks, threads);
     return (uint32_t)chunks;
 }
 
@@ -171,6 +162,7 @@ void linear_run(const run *r, const step *s) {
     job.r = r;
     job.rows = rows;
     job.chunks = 0;
+    job.n_parts = (uint32_t)op->i[1];
     job.prepares = s->prepares;
     prepare(r, s, rows);
     for (int t = 0; t < op->i[1]; t++) {

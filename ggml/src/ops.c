@@ -1,5 +1,6 @@
 /* ops.c: how each op is cut into chunks, and which kernels a chunk calls. LINEAR has its own file. */
 #include "exec.h"
+#include "shares.h"
 
 #include "memory.h"
 
@@ -227,10 +228,13 @@ typedef struct attention_job {
     const run *r;
     const clipgo_op *op;
     uint64_t q_rows, k_rows, per_block, blocks; /* of queries, for each head of each item */
+    shares shares;                              /* a thread has the heads whose products it computed */
 } attention_job;
 
-static void attention_chunk(void *arg, uint32_t chunk, uint32_t thread) {
-    const attention_job *job = arg;
+static void attention_chunk(void *arg, uint32_t number, uint32_t thread) {
+    attention_job *job = arg;
+    uint32_t chunk = shares_take(&job->shares, thread);
+    (void)number;
     const run *r = job->r;
     const clipgo_op *op = job->op;
     uint64_t heads = (uint64_t)op->i[0], block = chunk % job->blocks, head = chunk / job->blocks % heads,
@@ -269,14 +273,17 @@ static void attention_chunk(void *arg, uint32_t chunk, uint32_t thread) {
 }
 
 static void run_attention(const run *r, const step *s) {
-    attention_job job = {r, &s->op, run_rows(r, s->op.dst), run_rows(r, s->op.src[1]), 0, 1};
+    attention_job job = {
+        .r = r, .op = &s->op, .q_rows = run_rows(r, s->op.dst), .k_rows = run_rows(r, s->op.src[1]), .blocks = 1};
     uint64_t pairs = r->batch * (uint64_t)s->op.i[0], wanted = 4 * (uint64_t)pool_threads(r->pool);
     if (pairs < wanted) job.blocks = (wanted + pairs - 1) / pairs;
     if (job.blocks > job.q_rows / min_queries) job.blocks = job.q_rows / min_queries;
     if (job.blocks == 0) job.blocks = 1;
     job.per_block = (job.q_rows + job.blocks - 1) / job.blocks;
     job.blocks = (job.q_rows + job.per_block - 1) / job.per_block;
-    pool_run(r->pool, (uint32_t)(pairs * job.blocks), attention_chunk, &job, &r->context->cancel);
+    uint32_t chunks = (uint32_t)(pairs * job.blocks);
+    shares_init(&job.shares, chunks, pool_threads(r->pool));
+    pool_run(r->pool, chunks, attention_chunk, &job, &r->context->cancel);
 }
 
 static void select_rows(const row_job *job, uint64_t begin, uint64_t end, uint32_t thread) {

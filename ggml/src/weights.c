@@ -59,8 +59,8 @@ int32_t weights_create(clipgo_device *device, const void *data, uint64_t bytes, 
 
 static packed *find_packed(const clipgo_weights *w, const factor *f, uint32_t activations) {
     packed *p = w->packed;
-    while (p != NULL && (p->factor.tensor != f->tensor || p->factor.may_round != f->may_round ||
-                         p->activations != activations))
+    while (p != NULL &&
+           (p->factor.tensor != f->tensor || p->factor.may_round != f->may_round || p->activations != activations))
         p = p->next;
     return p;
 }

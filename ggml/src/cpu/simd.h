@@ -152,7 +152,8 @@ static inline void vf_transpose(vf r[VF_WIDTH]) {
         t[i + 3] = _mm512_unpackhi_pd(high01, high23);
     }
     for (int j = 0; j < 4; j++) { /* columns j, 4 + j, 8 + j, 12 + j */
-        __m512d even_low = _mm512_shuffle_f64x2(t[j], t[4 + j], 0x88), odd_low = _mm512_shuffle_f64x2(t[j], t[4 + j], 0xdd);
+        __m512d even_low = _mm512_shuffle_f64x2(t[j], t[4 + j], 0x88),
+                odd_low = _mm512_shuffle_f64x2(t[j], t[4 + j], 0xdd);
         __m512d even_high = _mm512_shuffle_f64x2(t[8 + j], t[12 + j], 0x88);
         __m512d odd_high = _mm512_shuffle_f64x2(t[8 + j], t[12 + j], 0xdd);
         r[j] = _mm512_castpd_ps(_mm512_shuffle_f64x2(even_low, even_high, 0x88));
@@ -296,7 +297,8 @@ static inline vf vf_pow2(vf n) {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127)), 23));
 }
 static inline void vf_transpose(vf r[VF_WIDTH]) {
-    float64x2_t low01 = vreinterpretq_f64_f32(vzip1q_f32(r[0], r[1])), low23 = vreinterpretq_f64_f32(vzip1q_f32(r[2], r[3]));
+    float64x2_t low01 = vreinterpretq_f64_f32(vzip1q_f32(r[0], r[1])),
+                low23 = vreinterpretq_f64_f32(vzip1q_f32(r[2], r[3]));
     float64x2_t high01 = vreinterpretq_f64_f32(vzip2q_f32(r[0], r[1])),
                 high23 = vreinterpretq_f64_f32(vzip2q_f32(r[2], r[3]));
     r[0] = vreinterpretq_f32_f64(vzip1q_f64(low01, low23));

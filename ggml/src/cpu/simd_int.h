@@ -313,9 +313,7 @@ static inline vf vf_pair_bf16(vf low, vf high) {
 static inline vf vf_dot_bf16(vf w, vf x, vf f) {
     return vbfdotq_f32(f, vreinterpretq_bf16_f32(w), vreinterpretq_bf16_f32(x));
 }
-static inline void vf_store_bf16(void *p, vf a) {
-    vst1_u8((uint8_t *)p, vreinterpret_u8_bf16(vcvt_bf16_f32(a)));
-}
+static inline void vf_store_bf16(void *p, vf a) { vst1_u8((uint8_t *)p, vreinterpret_u8_bf16(vcvt_bf16_f32(a))); }
 static inline vf vf_pair_bf16(vf low, vf high) {
     uint16x4_t l = vreinterpret_u16_bf16(vcvt_bf16_f32(low)), h = vreinterpret_u16_bf16(vcvt_bf16_f32(high));
     return vreinterpretq_f32_u32(vorrq_u32(vmovl_u16(l), vshll_n_u16(h, 16)));
