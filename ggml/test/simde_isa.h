@@ -114,6 +114,20 @@ static inline float clipgo_reduce_max_ps(simde__m512 a) {
         for (int i = 0; i < n; i++) x[i] = x[i] > x[i + n] ? x[i] : x[i + n];
     return x[0];
 }
+static inline int32_t clipgo_reduce_max_epi32(simde__m512i a) {
+    int32_t x[16];
+    memcpy(x, &a, 64);
+    for (int n = 8; n; n /= 2)
+        for (int i = 0; i < n; i++) x[i] = x[i] > x[i + n] ? x[i] : x[i + n];
+    return x[0];
+}
+static inline simde__m512d clipgo_shuffle_f64x2(simde__m512d a, simde__m512d b, int lanes) {
+    double from[2][8], to[8];
+    memcpy(from[0], &a, 64);
+    memcpy(from[1], &b, 64);
+    for (int i = 0; i < 4; i++) memcpy(to + 2 * i, from[i / 2] + 2 * (lanes >> 2 * i & 3), 16);
+    return simde_mm512_loadu_pd(to);
+}
 #undef _mm512_madd_epi16 /* SIMDe 0.7.4 gives it the arguments of the masked one */
 #define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
 #define _mm512_cvtepi32_ps(a) clipgo_cvtepi32_ps(a)
@@ -128,6 +142,9 @@ static inline float clipgo_reduce_max_ps(simde__m512 a) {
 #define _mm512_mask_storeu_ps(p, mask, a) clipgo_mask_storeu_ps(p, mask, a)
 #define _mm512_reduce_add_ps(a) clipgo_reduce_add_ps(a)
 #define _mm512_reduce_max_ps(a) clipgo_reduce_max_ps(a)
+#define _mm512_reduce_max_epi32(a) clipgo_reduce_max_epi32(a)
+#undef _mm512_shuffle_f64x2
+#define _mm512_shuffle_f64x2(a, b, lanes) clipgo_shuffle_f64x2(a, b, lanes)
 #endif
 
 #if defined(CLIPGO_SIMDE_AVX512VNNI)
@@ -135,6 +152,17 @@ static inline float clipgo_reduce_max_ps(simde__m512 a) {
 #endif
 #if defined(CLIPGO_SIMDE_AVX512BF16)
 #define __AVX512BF16__ 1
+static inline __m256i clipgo_cvtneps_pbh(simde__m512 a) { /* to nearest even */
+    uint32_t from[16];
+    uint16_t to[16];
+    memcpy(from, &a, 64);
+    for (int i = 0; i < 16; i++) {
+        int nan = (from[i] & 0x7fffffffu) > 0x7f800000u;
+        to[i] = (uint16_t)((nan ? from[i] | 0x400000u : from[i] + 0x7fffu + (from[i] >> 16 & 1)) >> 16);
+    }
+    return _mm256_loadu_si256((const __m256i *)(const void *)to);
+}
+#define _mm512_cvtneps_pbh(a) clipgo_cvtneps_pbh(a)
 #endif
 
 #endif
