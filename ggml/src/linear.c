@@ -10,8 +10,6 @@
 static const uint64_t least_products = 1u << 20;
 /* Chunks for each thread, so that the last ones come out even. */
 static const uint64_t chunks_per_thread = 4;
-/* Of a thread's L2 cache, for prepared rows. */
-static const uint64_t cached_bytes = 384u << 10;
 /* Fewer rows than this don't pay for reading the panels again. */
 static const uint64_t least_rows = 48;
 
@@ -126,7 +124,7 @@ static uint32_t cut(linear_job *job, int32_t parts, uint32_t threads) {
         if (m->cols * m->panel_rows > products) products = m->cols * m->panel_rows; /* of a row with a panel */
         if (p->row_bytes > row_bytes) row_bytes = p->row_bytes;
     }
-    uint64_t cached_rows = cached_bytes / row_bytes;
+    uint64_t cached_rows = job->r->program->weights->device->cached_bytes / row_bytes;
     uint64_t blocks = divide_up(job->rows, cached_rows > least_rows ? cached_rows : least_rows);
     if (panels * blocks < wanted) blocks = divide_up(wanted, panels);
     if (blocks > divide_up(job->rows, least_rows)) blocks = divide_up(job->rows, least_rows);

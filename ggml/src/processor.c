@@ -121,3 +121,12 @@ uint32_t cpu_count(void) {
 }
 
 #endif
+
+uint64_t cpu_l2_bytes(void) {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return bytes > 0 ? (uint64_t)bytes : 0;
+#else
+    return 0;
+#endif
+}

@@ -25,4 +25,7 @@ void cpu_name(char *text, size_t n);
 /* The processors that this process may use: its affinity and, in a container, its CPU quota rounded up. At least 1. */
 uint32_t cpu_count(void);
 
+/* Bytes of a core's second-level cache, or 0: the system doesn't tell. */
+uint64_t cpu_l2_bytes(void);
+
 #endif

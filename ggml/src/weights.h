@@ -13,6 +13,7 @@ struct clipgo_device {
     atomic_uint references; /* the caller's handle, and weights */
     const clipgo_kernels *kernels;
     pool *pool;
+    uint64_t cached_bytes; /* of a thread's L2 cache, for the prepared rows of a product */
 };
 
 /* Memory for the panels of one program; several programs may share what lies in it. */

@@ -8,3 +8,4 @@ void cpu_name(char *text, size_t n) {
 }
 
 uint32_t cpu_count(void) { return 2; }
+uint64_t cpu_l2_bytes(void) { return 0; }
