@@ -45,9 +45,6 @@ static inline void *run_place(const run *r, int32_t value) { return r->context->
 static inline uint8_t *run_prepared(const run *r, int32_t index) {
     return r->context->arena + r->context->prepared_offsets[index];
 }
-/* Rows that a product which rounds its results has in its scratch, of PREPARED_GROUP floats. */
-enum { LINEAR_SCRATCH_ROWS = 96 };
-
 static inline void *run_scratch(const run *r, uint32_t thread) {
     return r->context->arena + r->context->scratch_offset + thread * r->context->scratch_bytes;
 }

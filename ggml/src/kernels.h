@@ -16,7 +16,10 @@ typedef enum clipgo_form {
     CLIPGO_FORM_BF16 = 3
 } clipgo_form;
 
-enum { PREPARED_GROUP = 128 }; /* columns with one scale, in form Q8 */
+enum {
+    PREPARED_GROUP = 128, /* columns with one scale, in form Q8 */
+    SUM_ROWS = 96         /* rows of a product whose unfinished sums a thread keeps */
+};
 
 /* A tensor packed for LINEAR: panels of panel_rows output columns (= rows of the tensor), in the order that the
  * micro-kernel reads. The last panel is padded. */

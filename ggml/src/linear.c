@@ -46,7 +46,7 @@ static void rounded_product(const linear_job *job, const part *p, clipgo_epilogu
         e.dst_first = (size_t)begin * m->panel_rows;
         clipgo_epilogue some = e;
         for (uint64_t row = 0, count; row < n; row += count) {
-            count = n - row < LINEAR_SCRATCH_ROWS ? n - row : LINEAR_SCRATCH_ROWS;
+            count = n - row < SUM_ROWS ? n - row : SUM_ROWS;
             r->kernels->gemm(m, rows + row * p->row_bytes, count, begin, begin + panels, &some);
             r->kernels->prepare_columns(form->form, dst + row * form->row_bytes, e.dst, PREPARED_GROUP, count, m->rows,
                                         e.dst_first, PREPARED_GROUP);

@@ -326,8 +326,7 @@ uint64_t op_scratch(const clipgo_program *p, const step *s, uint64_t max_rows) {
     switch (op->kind) {
     case CLIPGO_OP_EMBED:
     case CLIPGO_OP_SELECT: return row;
-    case CLIPGO_OP_LINEAR:
-        return s->prepares != STEP_NO_FORM ? LINEAR_SCRATCH_ROWS * PREPARED_GROUP * sizeof(float) : 0;
+    case CLIPGO_OP_LINEAR: return s->prepares != STEP_NO_FORM ? SUM_ROWS * PREPARED_GROUP * sizeof(float) : 0;
     case CLIPGO_OP_NORM: return s->prepares != STEP_NO_FORM ? NORM_BATCH * row : 0;
     case CLIPGO_OP_ATTENTION:
         /* keys of the batch before an item may be more than an item has */

@@ -139,10 +139,10 @@ static int32_t only_form(const clipgo_program *p, int32_t value) {
     return form;
 }
 
-/* Can a step write a form of its value? A product writes groups of columns that have one scale. */
+/* Can a norm or a product write a form of its value? A product writes groups of columns that have one scale. */
 static int can_prepare(const clipgo_program *p, const step *s, int32_t index) {
     if (s->op.kind == CLIPGO_OP_NORM) return 1;
-    if (s->op.kind != CLIPGO_OP_LINEAR || s->packed[1] != NULL) return 0;
+    if (s->packed[1] != NULL) return 0;
     const clipgo_matrix *m = &s->packed[0]->matrix;
     clipgo_form form = p->prepared[index].form;
     return (form == CLIPGO_FORM_Q8 || form == CLIPGO_FORM_Q8_BLOCK) && m->rows % PREPARED_GROUP == 0 &&
@@ -153,6 +153,7 @@ static int can_prepare(const clipgo_program *p, const step *s, int32_t index) {
 static void fuse_forms(clipgo_program *p) {
     for (uint32_t i = 0; i < p->n_ops; i++) {
         step *s = &p->steps[i];
+        if (s->op.kind != CLIPGO_OP_NORM && s->op.kind != CLIPGO_OP_LINEAR) continue;
         if (p->values[s->op.dst].role != CLIPGO_TEMPORARY) continue;
         int32_t index = only_form(p, s->op.dst);
         if (index == STEP_NO_FORM || !can_prepare(p, s, index)) continue;

@@ -66,27 +66,12 @@ static inline float f16_to_f32(uint16_t h) {
     return f;
 }
 
-/* The half that a float was made from. */
-static inline uint16_t f16_again(float f) {
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    uint32_t sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
-    if (rest < 113u << 23) return (uint16_t)(sign | (uint32_t)(fabsf(f) * 0x1p24f)); /* a subnormal half */
-    if (rest >= 255u << 23) return (uint16_t)(sign | 0x7c00u | (rest >> 13 & 0x3ffu));
-    return (uint16_t)(sign | (rest - (112u << 23)) >> 13);
-}
-
 /* Rounds to nearest even; what is too large becomes an infinity. */
 static inline uint16_t f32_to_f16(float f) {
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    uint32_t sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
+    uint32_t bits = bits_of_float(f), sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
     if (rest > 255u << 23) return (uint16_t)(sign | 0x7e00u);
-    if (rest < 113u << 23) { /* a subnormal half: 0.5 has the ulp that it is a multiple of */
-        float shifted = fabsf(f) + 0.5f;
-        memcpy(&bits, &shifted, sizeof bits);
-        return (uint16_t)(sign | (bits - (126u << 23)));
-    }
+    /* a subnormal half: 0.5 has the ulp that it is a multiple of */
+    if (rest < 113u << 23) return (uint16_t)(sign | (bits_of_float(fabsf(f) + 0.5f) - (126u << 23)));
     rest += 0xfffu + (rest >> 13 & 1u);
     return (uint16_t)(sign | (rest < 143u << 23 ? (rest - (112u << 23)) >> 13 : 0x7c00u));
 }
