@@ -13,6 +13,7 @@
  *   vf_pow2       2^n of integral n in [-126, 127]; not with AVX-512, which needs none
  *   vf_exp        within 2 ulp; below -86.6 a subnormal or 0, infinity above 88.73, NaN of NaN
  *   vf_exp2       2^x for x <= 0, within 2 ulp; below -126 a subnormal or 0, NaN of NaN
+ *   vf_exp2_coarse  the same within 2^-13, for what is rounded to bfloat16, whose step is 2^-8
  *   vf_transpose  VF_WIDTH vectors as the rows of a matrix: in place to its columns
  *
  * Pointers may have any alignment. CLIPGO_SCALAR, defined before, chooses plain C whatever the flags. */
@@ -381,6 +382,16 @@ static inline vf vf_exp(vf x) {
 #endif
 }
 
+/* p 2^n, nothing where x, about n, is below -126. */
+static inline vf vf_times_pow2(vf p, vf n, vf x) {
+#if CLIPGO_SIMD_AVX512
+    (void)x;
+    return _mm512_scalef_ps(p, n);
+#else
+    return vf_select_lt(x, vf_set1(-126.0f), vf_zero(), vf_mul(p, vf_pow2(n)));
+#endif
+}
+
 /* 2^x = 2^n 2^f with n = round(x), |f| <= 1/2, and 2^f = 1 + f p(f), p fitted to 2e-9. */
 static inline vf vf_exp2(vf x) {
     vf y = vf_max(vf_set1(-160.0f), x), n = vf_round(y), f = vf_sub(y, n);
@@ -391,11 +402,17 @@ static inline vf vf_exp2(vf x) {
     p = vf_fma(p, f, vf_set1(0x1.ebfbdcp-3f));
     p = vf_fma(p, f, vf_set1(0x1.62e430p-1f));
     p = vf_fma(p, f, vf_set1(1.0f));
-#if CLIPGO_SIMD_AVX512
-    return _mm512_scalef_ps(p, n);
-#else
-    return vf_select_lt(x, vf_set1(-126.0f), vf_zero(), vf_mul(p, vf_pow2(n)));
-#endif
+    return vf_times_pow2(p, n, x);
+}
+
+/* The same with 2^f = p(f), fitted to 7.5e-5. */
+static inline vf vf_exp2_coarse(vf x) {
+    vf y = vf_max(vf_set1(-160.0f), x), n = vf_round(y), f = vf_sub(y, n);
+    vf p = vf_set1(0x1.c3f760p-5f);
+    p = vf_fma(p, f, vf_set1(0x1.f0de1ap-3f));
+    p = vf_fma(p, f, vf_set1(0x1.62f31ap-1f));
+    p = vf_fma(p, f, vf_set1(0x1.fff692p-1f));
+    return vf_times_pow2(p, n, x);
 }
 
 #endif
