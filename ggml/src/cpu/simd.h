@@ -11,8 +11,8 @@
  *   vf_max_bits   the larger of two without a sign, where a NaN is larger than all; vf_hmax_bits of all lanes
  *   vf_select_lt  a < b ? yes : no, lane by lane
  *   vf_pow2       2^n of integral n in [-126, 127]; not with AVX-512, which needs none
- *   vf_exp        within 2 ulp; below -86.6 a subnormal or 0, infinity above 88.73, NaN of NaN
- *   vf_exp2       2^x for x <= 0, within 2 ulp; below -126 a subnormal or 0, NaN of NaN
+ *   vf_exp2       2^x for x <= 128, within 2 ulp; below -125 a subnormal or 0, infinity of 128, NaN of NaN.
+ *                 e^x = 2^(x LOG2_E): the factor goes into one that is there anyway
  *   vf_exp2_coarse  the same within 2^-13, for what is rounded to bfloat16, whose step is 2^-8
  *   vf_transpose  VF_WIDTH vectors as the rows of a matrix: in place to its columns
  *
@@ -356,39 +356,16 @@ static inline float vf_hmax_bits(vf a) { return a; }
 #define FACTORS 1
 #endif
 
-/* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, and e^r = 1 + r + r^2 p(r), p fitted to 3e-9. ln 2 is taken
- * off in two pieces, the first with few enough bits that n times it is exact. */
-static inline vf vf_exp(vf x) {
-    vf y = vf_min(vf_set1(89.0f), x);
-#if CLIPGO_SIMD_AVX512
-    y = vf_max(vf_set1(-104.0f), y);
-#endif
-    vf n = vf_round(vf_mul(y, vf_set1(0x1.715476p+0f)));
-    vf r = vf_fma(n, vf_set1(-0x1.62e4p-1f), y);
-    r = vf_fma(n, vf_set1(-0x1.7f7d1cp-20f), r);
-    vf p = vf_set1(0x1.6a234ep-10f);
-    p = vf_fma(p, r, vf_set1(0x1.123a6cp-7f));
-    p = vf_fma(p, r, vf_set1(0x1.5558f4p-5f));
-    p = vf_fma(p, r, vf_set1(0x1.555490p-3f));
-    p = vf_fma(p, r, vf_set1(0x1.fffffcp-2f));
-    p = vf_fma(vf_mul(r, r), p, r);
-    p = vf_add(p, vf_set1(1.0f));
-#if CLIPGO_SIMD_AVX512
-    return _mm512_scalef_ps(p, n); /* p * 2^n in one instruction, and right where 2^n is no float */
-#else
-    /* 2^n is halved and the rest doubled, so that 2^128, which has no float, is never formed. */
-    p = vf_mul(vf_add(p, p), vf_pow2(vf_sub(n, vf_set1(1.0f))));
-    return vf_select_lt(x, vf_set1(-86.6f), vf_zero(), p);
-#endif
-}
+#define LOG2_E 0x1.715476p+0f
 
-/* p 2^n, nothing where x, about n, is below -126. */
+/* p 2^n. Elsewhere than on AVX-512 2^n is halved and p doubled, so that 2^128, which has no float, is never formed, and
+ * nothing is left where x, about n, is below -125. */
 static inline vf vf_times_pow2(vf p, vf n, vf x) {
 #if CLIPGO_SIMD_AVX512
     (void)x;
     return _mm512_scalef_ps(p, n);
 #else
-    return vf_select_lt(x, vf_set1(-126.0f), vf_zero(), vf_mul(p, vf_pow2(n)));
+    return vf_select_lt(x, vf_set1(-125.0f), vf_zero(), vf_mul(vf_add(p, p), vf_pow2(vf_sub(n, vf_set1(1.0f)))));
 #endif
 }
 
