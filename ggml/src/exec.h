@@ -63,4 +63,6 @@ struct row_job {
 /* Cuts rows of so many elements into chunks that are worth a thread's while. */
 void run_over_rows(const run *r, const step *s, uint64_t rows, uint64_t elements, int32_t index, row_fn *fn);
 
+static inline uint64_t divide_up(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
+
 #endif

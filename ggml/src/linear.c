@@ -112,8 +112,6 @@ static void prepare(const run *r, const step *s, uint64_t rows) {
     }
 }
 
-static uint64_t divide_up(uint64_t a, uint64_t b) { return (a + b - 1) / b; }
-
 /* Decides how many rows and panels make a chunk, and whose they are; returns the number of chunks. */
 static uint32_t cut(linear_job *job, int32_t parts, uint32_t threads) {
     uint64_t panels = 0, products = 0, row_bytes = 0, wanted = chunks_per_thread * threads;

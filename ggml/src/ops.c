@@ -24,7 +24,7 @@ static void row_chunk(void *arg, uint32_t chunk, uint32_t thread) {
 void run_over_rows(const run *r, const step *s, uint64_t rows, uint64_t elements, int32_t index, row_fn *fn) {
     uint64_t per_chunk = elements < chunk_elements ? chunk_elements / elements : 1;
     row_job job = {r, s, fn, rows, per_chunk, index};
-    pool_run(r->pool, (uint32_t)((rows + per_chunk - 1) / per_chunk), row_chunk, &job, &r->context->cancel);
+    pool_run(r->pool, (uint32_t)divide_up(rows, per_chunk), row_chunk, &job, &r->context->cancel);
 }
 
 static void over_dst(const run *r, const step *s, row_fn *fn) {
@@ -276,11 +276,11 @@ static void run_attention(const run *r, const step *s) {
     attention_job job = {
         .r = r, .op = &s->op, .q_rows = run_rows(r, s->op.dst), .k_rows = run_rows(r, s->op.src[1]), .blocks = 1};
     uint64_t pairs = r->batch * (uint64_t)s->op.i[0], wanted = 4 * (uint64_t)pool_threads(r->pool);
-    if (pairs < wanted) job.blocks = (wanted + pairs - 1) / pairs;
+    if (pairs < wanted) job.blocks = divide_up(wanted, pairs);
     if (job.blocks > job.q_rows / min_queries) job.blocks = job.q_rows / min_queries;
     if (job.blocks == 0) job.blocks = 1;
-    job.per_block = (job.q_rows + job.blocks - 1) / job.blocks;
-    job.blocks = (job.q_rows + job.per_block - 1) / job.per_block;
+    job.per_block = divide_up(job.q_rows, job.blocks);
+    job.blocks = divide_up(job.q_rows, job.per_block);
     uint32_t chunks = (uint32_t)(pairs * job.blocks);
     shares_init(&job.shares, chunks, pool_threads(r->pool));
     pool_run(r->pool, chunks, attention_chunk, &job, &r->context->cancel);
