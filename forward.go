@@ -10,7 +10,7 @@ import (
 	"github.com/clipgo/clipgo/internal/engine"
 )
 
-// How much one run of the engine takes: enough rows to keep the panels of weights in use, few enough to bound the arena.
+// How much one run of the engine takes: enough rows to keep the panels of weights in use, few enough to bound inputs and arena.
 const (
 	imageBatch = 8
 	textRows   = 2048
@@ -102,9 +102,6 @@ func (m *Model) forwardPixels(ctx context.Context, p *Pixels) ([][]float32, erro
 		return nil, err
 	}
 	batch := imageBatch
-	if v.Conv != nil {
-		batch = 1 // a picture has tens of thousands of rows
-	}
 	var all [][]float32
 	err := m.useImages(func(tower *engine.Runner) error {
 		for at := 0; at < p.Shape[0]; {

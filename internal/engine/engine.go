@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -160,7 +161,8 @@ func (e *Engine) Prepare(f *gguf.File, p *program.Program, o PrepareOptions) (*R
 	return &Runner{program: p, machine: m, turn: make(chan struct{}, 1)}, nil
 }
 
-// Run runs the program once and returns its outputs in the order of the program's values, each [batch, rows, width].
+// Run runs the program and returns its outputs in the order of the program's values, each [batch, rows, width]. Inputs are
+// [batch, rows, width] as well. A batch that would outgrow the caches is computed in parts.
 func (r *Runner) Run(ctx context.Context, batch, rows int, inputs ...Input) ([][]float32, error) {
 	select {
 	case r.turn <- struct{}{}:
@@ -168,49 +170,69 @@ func (r *Runner) Run(ctx context.Context, batch, rows int, inputs ...Input) ([][
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if err := r.fill(batch, rows, inputs); err != nil {
-		return nil, err
-	}
-	offsets, size := r.program.Layout(program.Output, batch, rows)
-	r.out = grow(r.out, size/4)
-	if err := r.machine.run(ctx, batch, rows, asBytes(r.in), asBytes(r.out)); err != nil {
+	items, err := r.items(batch, rows, inputs)
+	if err != nil {
 		return nil, err
 	}
 	var outputs [][]float32
 	for _, v := range r.program.Values {
 		if v.Role == program.Output {
-			at := offsets[len(outputs)] / 4
-			outputs = append(outputs, append([]float32(nil), r.out[at:at+batch*v.Rows.At(rows)*v.Width]...))
+			outputs = append(outputs, make([]float32, 0, batch*v.Rows.At(rows)*v.Width))
+		}
+	}
+	size := partSize(r.program, batch, rows)
+	for at := 0; at < batch; at += size {
+		n := min(size, batch-at)
+		if err := r.runPart(ctx, at, n, rows, items, outputs); err != nil {
+			return nil, err
 		}
 	}
 	return outputs, nil
 }
 
-// fill lays the inputs out.
-func (r *Runner) fill(batch, rows int, inputs []Input) error {
-	offsets, size := r.program.Layout(program.Input, batch, rows)
-	r.in = grow(r.in, (size+3)/4)
-	buffer, i := asBytes(r.in), 0
+// items returns the bytes of each of the program's inputs, [batch, rows, width].
+func (r *Runner) items(batch, rows int, inputs []Input) (items [][]byte, err error) {
 	for _, v := range r.program.Values {
 		if v.Role != program.Input {
 			continue
 		}
-		want, found := 4*batch*v.Rows.At(rows)*v.Width, false
-		for _, in := range inputs {
-			if in.Name != v.Name {
-				continue
-			}
-			data := in.bytes()
-			if len(data) != want {
-				return fmt.Errorf("input %s has %d elements, expected %d", v.Name, len(data)/4, want/4)
-			}
-			copy(buffer[offsets[i]:], data)
-			found = true
+		i := slices.IndexFunc(inputs, func(in Input) bool { return in.Name == v.Name })
+		if i < 0 {
+			return nil, fmt.Errorf("input %s is missing", v.Name)
 		}
-		if !found {
-			return fmt.Errorf("input %s is missing", v.Name)
+		data, want := inputs[i].bytes(), 4*batch*v.Rows.At(rows)*v.Width
+		if len(data) != want {
+			return nil, fmt.Errorf("input %s has %d elements, expected %d", v.Name, len(data)/4, want/4)
 		}
-		i++
+		items = append(items, data)
+	}
+	return items, nil
+}
+
+// runPart runs n items from the at-th on and appends what comes out to outputs.
+func (r *Runner) runPart(ctx context.Context, at, n, rows int, items [][]byte, outputs [][]float32) error {
+	offsets, size := r.program.Layout(program.Input, n, rows)
+	r.in = grow(r.in, (size+3)/4)
+	in, i := asBytes(r.in), 0
+	for _, v := range r.program.Values {
+		if v.Role == program.Input {
+			item := 4 * v.Rows.At(rows) * v.Width
+			copy(in[offsets[i]:], items[i][at*item:(at+n)*item])
+			i++
+		}
+	}
+	offsets, size = r.program.Layout(program.Output, n, rows)
+	r.out = grow(r.out, size/4)
+	if err := r.machine.run(ctx, n, rows, in, asBytes(r.out)); err != nil {
+		return err
+	}
+	i = 0
+	for _, v := range r.program.Values {
+		if v.Role == program.Output {
+			from := offsets[i] / 4
+			outputs[i] = append(outputs[i], r.out[from:from+n*v.Rows.At(rows)*v.Width]...)
+			i++
+		}
 	}
 	return nil
 }
