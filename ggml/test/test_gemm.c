@@ -73,11 +73,13 @@ static void *allocate(size_t n) {
     return p;
 }
 
-/* Random codes; scales between 2^-6 and 2^-5, of either sign. extreme: codes of all ones or all zeros. */
+/* Random codes; scales between 2^-6 and 2^-5, of either sign. extreme: blocks of the smallest or the largest codes, of 4 or of 8
+ * bits, signed or not. */
 static void random_row(uint8_t *row, const struct type *t, size_t cols, int extreme) {
     for (size_t b = 0; b < cols / t->elements; b++, row += t->bytes) {
-        uint32_t all = random_bits();
-        for (uint32_t i = 0; i < t->bytes; i++) row[i] = (uint8_t)(!extreme ? random_bits() : all & 1 ? 0 : 255);
+        static const uint8_t extremes[] = {0, 255, 128, 127};
+        uint8_t all = extremes[random_bits() % 4];
+        for (uint32_t i = 0; i < t->bytes; i++) row[i] = extreme ? all : (uint8_t)random_bits();
         for (int i = 0; i < 2; i++)
             if (t->halves[i] >= 0) {
                 row[t->halves[i]] = (uint8_t)random_bits();
@@ -172,7 +174,10 @@ static void run(const job *j) {
     float *gate = malloc(m * stride * 4), *residual = malloc(m * stride * 4), *dst = malloc(m * stride * 4);
     for (size_t i = 0; i < m * (k + PAD); i++) x[i] = j->extreme ? (i & 1 ? -2.0f : 2.0f) : 2 * random_float();
     if (j->extreme) /* rows of one sign too */
-        for (size_t i = 0; i < k; i++) x[i] = 2;
+        for (size_t i = 0; i < k; i++) {
+            x[i] = 2;
+            if (m > 1) x[k + PAD + i] = -2;
+        }
     for (size_t i = 0; i < n; i++) bias[i] = random_float(), scale[i] = random_float();
     for (size_t i = 0; i < m * stride; i++) gate[i] = random_float(), residual[i] = random_float(), dst[i] = 12345;
     for (size_t r = 0; r < n; r++) {

@@ -11,9 +11,11 @@
  *                signed                             elsewhere
  *   vp_wide    the same for codes of 8 bits that are
  *                unsigned                           where WIDE_UNSIGNED
- *                signed                             elsewhere, but not where WIDE_PAIRS: there,
- *   vi_dot_pairs      sum + the products of w, 2 int16 of each column, with a pair of int16 activations
- *   vw_pairs          bytes 0 and 2, or 1 and 3, of each column as int16
+ *                signed                             elsewhere, but not where WIDE_SIGNS: there, codes are bytes of
+ *   vw_magnitude      |code|, and
+ *   vw_sign           -1 where the code is negative, else 0
+ *   vi_dot_signed     sum + the products of magnitudes with 4 activations x, or -x - 1 where the sign is -1
+ *   vp_minus_dot      p - the products of magnitudes with signs
  *   vp_sum     the finished sums
  *
  * Partial sums may be narrow: of codes of b bits, vp_sum must be called after dot_run(b) dots (8 at most are asked
@@ -23,8 +25,7 @@
  *   vw_lookup         table[code] for codes < 16
  *   vp_keep           makes the compiler finish p here: left alone it adds many sums in another order, and spills them
  *   loads_stay        what is loaded behind it is not loaded before it; where compilers hurry, and spill (Arm's)
- *   va_pairs          16 activations as int16, k in the order 0 2 1 3 of every four: p to dst
- *   vw_store          a vw to memory
+ *   vw_store, vi_store   to memory
  *   vf_store_i8       rounds floats in -127..127, half to even, and stores them as int8; of others, anything
  *   i8_sum            the sum of 16 int8
  */
@@ -84,7 +85,7 @@ static inline vp vp_dot(vp p, vw w, va a, int quad) { return _mm512_dpbusd_epi32
 static inline vi vp_sum(vp p) { return p; }
 #else
 #define WIDE_UNSIGNED 0
-#define WIDE_PAIRS 1
+#define WIDE_SIGNS 1
 /* Pairs of products are summed in int16: 2 * 127 * (2^b - 1) goes 8, 4 and 2 times into it for b = 4, 5 and 6. */
 static inline int dot_run(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : 2; }
 static inline vp vp_start(vi n) { return _mm512_and_si512(n, _mm512_set1_epi32(0xffff)); }
@@ -92,15 +93,17 @@ static inline vp vp_dot(vp p, vw w, va a, int quad) {
     return _mm512_add_epi16(p, _mm512_maddubs_epi16(w, vi_broadcast(a + 4 * quad)));
 }
 static inline vi vp_sum(vp p) { return _mm512_madd_epi16(p, _mm512_set1_epi16(1)); }
-static inline vw vw_pairs(vw w, int odd) { return _mm512_srai_epi16(odd ? w : _mm512_slli_epi16(w, 8), 8); }
-static inline void va_pairs(int16_t *dst, const int8_t *p) {
-    const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
-    __m128i a = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)p), order);
-    _mm256_storeu_si256((__m256i *)dst, _mm256_cvtepi8_epi16(a));
-}
 static inline void vw_store(uint8_t *p, vw w) { _mm512_storeu_si512(p, w); }
-static inline vi vi_dot_pairs(vi sum, vw w, const void *a) {
-    return _mm512_add_epi32(sum, _mm512_madd_epi16(w, vi_broadcast(a)));
+static inline vi vi_load(const uint8_t *p) { return _mm512_loadu_si512(p); }
+static inline void vi_store(uint8_t *p, vi a) { _mm512_storeu_si512(p, a); }
+static inline vw vw_magnitude(vw w) { return _mm512_abs_epi8(w); }
+static inline vw vw_sign(vw w) { return _mm512_movm_epi8(_mm512_movepi8_mask(w)); }
+static inline vp vp_minus_dot(vp p, vw magnitudes, vw signs) {
+    return _mm512_sub_epi16(p, _mm512_maddubs_epi16(magnitudes, signs));
+}
+static inline vi vi_dot_signed(vi sum, vw magnitudes, const uint8_t *signs, const void *x) {
+    __m512i signed_x = _mm512_xor_si512(vi_broadcast(x), vw_load(signs));
+    return _mm512_add_epi32(sum, vp_sum(_mm512_maddubs_epi16(magnitudes, signed_x)));
 }
 #endif
 #define CODES_UNSIGNED 1
@@ -143,7 +146,7 @@ static inline vp vp_dot(vp p, vw w, va a, int quad) {
 static inline vi vp_sum(vp p) { return p; }
 #else
 #define WIDE_UNSIGNED 0
-#define WIDE_PAIRS 1
+#define WIDE_SIGNS 1
 /* Pairs of products are summed in int16: 2 * 127 * (2^b - 1) goes 8, 4 and 2 times into it for b = 4, 5 and 6. */
 static inline int dot_run(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : 2; }
 static inline vp vp_start(vi n) { return _mm256_and_si256(n, _mm256_set1_epi32(0xffff)); }
@@ -153,15 +156,19 @@ static inline vp vp_dot(vp p, vw w, va a, int quad) {
     return p;
 }
 static inline vi vp_sum(vp p) { return _mm256_madd_epi16(p, _mm256_set1_epi16(1)); }
-static inline vw vw_pairs(vw w, int odd) { return _mm256_srai_epi16(odd ? w : _mm256_slli_epi16(w, 8), 8); }
-static inline void va_pairs(int16_t *dst, const int8_t *p) {
-    const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
-    __m128i a = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)p), order);
-    _mm256_storeu_si256((__m256i *)dst, _mm256_cvtepi8_epi16(a));
-}
 static inline void vw_store(uint8_t *p, vw w) { _mm256_storeu_si256((__m256i *)p, w); }
-static inline vi vi_dot_pairs(vi sum, vw w, const void *a) {
-    __m256i products = _mm256_madd_epi16(w, vi_broadcast(a));
+static inline vi vi_load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline void vi_store(uint8_t *p, vi a) { _mm256_storeu_si256((__m256i *)p, a); }
+static inline vw vw_magnitude(vw w) { return _mm256_abs_epi8(w); }
+static inline vw vw_sign(vw w) { return _mm256_cmpgt_epi8(_mm256_setzero_si256(), w); }
+static inline vp vp_minus_dot(vp p, vw magnitudes, vw signs) {
+    return _mm256_sub_epi16(p, _mm256_maddubs_epi16(magnitudes, signs));
+}
+static inline vi vi_dot_signed(vi sum, vw magnitudes, const uint8_t *signs, const void *x) {
+    __m256i signed_x, products;
+    /* the signs from memory each time: there is no register for them */
+    __asm__("vpxor %2, %1, %0" : "=x"(signed_x) : "x"(vi_broadcast(x)), "m"(*(const __m256i *)(const void *)signs));
+    products = vp_sum(_mm256_maddubs_epi16(magnitudes, signed_x));
     __asm__("vpaddd %1, %0, %0" : "+x"(sum) : "x"(products));
     return sum;
 }
@@ -278,8 +285,8 @@ static inline void loads_stay(void) {
 #endif
 }
 
-#ifndef WIDE_PAIRS
-#define WIDE_PAIRS 0
+#ifndef WIDE_SIGNS
+#define WIDE_SIGNS 0
 #endif
 
 /* Where int8 are multiplied as matrices, 2 x 8 by 8 x 2 (INT8_MATRICES), or 8 pairs at a time (INT8_PAIRS), 8 k of a column
