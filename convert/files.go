@@ -22,12 +22,13 @@ func Files(paths []string) ([]string, error) {
 	} else if !has("config.json") {
 		return nil, fmt.Errorf("there is neither config.json nor %s; expected a checkpoint as Hugging Face's save_pretrained or open_clip's push_to_hf_hub writes it", openCLIPConfig)
 	}
-	i := slices.IndexFunc(weights, func(name string) bool { return has(name) })
-	if i < 0 {
-		return nil, fmt.Errorf("there are no weights that can be read%s; expected %s", others(paths), strings.Join(weights, " or "))
+	inFolders := func(path string) bool { return strings.Contains(path, "/") }
+	chosen, _ := chooseWeights(slices.DeleteFunc(slices.Clone(paths), inFolders), weights)
+	if chosen == "" {
+		return nil, fmt.Errorf("there are no weights that can be read%s; expected %s", others(paths), expectedWeights(weights))
 	}
 	files := slices.DeleteFunc(described, func(name string) bool { return !has(name) })
-	return append(append(files, tokenizer.HFFiles(paths)...), weights[i]), nil
+	return append(append(files, tokenizer.HFFiles(paths)...), chosen), nil
 }
 
 // IsIndex says whether a file of this name is the index of weights that lie in several files.
@@ -36,7 +37,7 @@ func IsIndex(name string) bool { return strings.HasSuffix(name, ".index.json") }
 // Shards returns the names of the files that an index of weights names, which lie beside it.
 func Shards(index string) ([]string, error) { return checkpoint.Shards(index) }
 
-// others names a few files that may be weights in a form that isn't read.
+// others names a few files that may be weights, but in a form that isn't read, or among others like them.
 func others(paths []string) string {
 	var found []string
 	for _, p := range paths {

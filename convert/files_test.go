@@ -32,6 +32,10 @@ func TestFiles(t *testing.T) {
 			"README.md merges.txt open_clip_config.json open_clip_model.safetensors open_clip_pytorch_model.bin tokenizer.json vocab.json",
 			"open_clip_config.json tokenizer.json open_clip_model.safetensors",
 		},
+		{ // another name, as there is no other
+			"config.json epoch_32.pt tokenizer.json onnx/model.bin",
+			"config.json tokenizer.json epoch_32.pt",
+		},
 	} {
 		files, err := Files(strings.Fields(test.repo))
 		require.NoError(t, err)
@@ -41,6 +45,8 @@ func TestFiles(t *testing.T) {
 	require.EqualError(t, err, "there is neither config.json nor open_clip_config.json; expected a checkpoint as Hugging Face's save_pretrained or open_clip's push_to_hf_hub writes it")
 	_, err = Files([]string{"config.json", "onnx/model.onnx", "tf_model.h5"})
 	require.ErrorContains(t, err, "there are no weights that can be read (there is onnx/model.onnx, tf_model.h5); expected model.safetensors or ")
+	_, err = Files([]string{"config.json", "epoch_31.pt", "epoch_32.pt"})
+	require.ErrorContains(t, err, "there are no weights that can be read (there is epoch_31.pt, epoch_32.pt); expected model.safetensors or ")
 	_, err = Files([]string{"config.json"})
 	require.ErrorContains(t, err, "there are no weights that can be read; expected ")
 }

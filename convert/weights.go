@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/clipgo/clipgo/internal/checkpoint"
@@ -55,31 +56,49 @@ func openWeights(dir, path string, names []string) (*checkpoint.Set, error) {
 	return weightsFormat(path)(path)
 }
 
-// findWeights returns the path of the first of names that the folder has, or of the only other file of weights there: what
-// open_clip's training writes is epoch_N.pt.
+// findWeights returns the path of the weights that the folder has.
 func findWeights(dir string, names []string) (string, error) {
-	for _, name := range names {
-		path := filepath.Join(dir, name)
-		if _, err := os.Stat(path); err == nil {
-			return path, nil
-		}
-	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return "", err
 	}
-	var others []string
+	var files []string
 	for _, e := range entries {
-		if !e.IsDir() && weightsFormat(e.Name()) != nil && !isNPZ(e.Name()) {
-			others = append(others, e.Name())
+		if !e.IsDir() {
+			files = append(files, e.Name())
 		}
 	}
-	if len(others) == 1 {
-		return filepath.Join(dir, others[0]), nil
+	name, others := chooseWeights(files, names)
+	if name != "" {
+		return filepath.Join(dir, name), nil
 	}
 	found := ""
 	if len(others) > 0 {
 		found = fmt.Sprintf(" (there are %s: give the path of one instead of the folder's)", strings.Join(others, ", "))
 	}
-	return "", fmt.Errorf("%s: there are no weights; expected %s, or one other .safetensors, .bin or .pt%s", dir, strings.Join(names, " or "), found)
+	return "", fmt.Errorf("%s: there are no weights; expected %s%s", dir, expectedWeights(names), found)
+}
+
+// chooseWeights returns the first of names that is among the files of a folder, or the only other file of weights there: what
+// open_clip's training writes is epoch_N.pt. Where it returns "", it returns those among which there is no choosing.
+func chooseWeights(files, names []string) (chosen string, others []string) {
+	for _, name := range names {
+		if slices.Contains(files, name) {
+			return name, nil
+		}
+	}
+	for _, name := range files {
+		if weightsFormat(name) != nil && !isNPZ(name) {
+			others = append(others, name)
+		}
+	}
+	if len(others) == 1 {
+		return others[0], nil
+	}
+	return "", others
+}
+
+// expectedWeights says what chooseWeights finds.
+func expectedWeights(names []string) string {
+	return strings.Join(names, " or ") + ", or one other .safetensors, .bin or .pt"
 }
