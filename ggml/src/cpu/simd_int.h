@@ -16,6 +16,7 @@
  *   vw_sign           -1 where the code is negative, else 0
  *   vi_dot_signed     sum + the products of magnitudes with 4 activations x, or -x - 1 where the sign is -1
  *   vp_minus_dot      p - the products of magnitudes with signs
+ *   vp_mul     the products alone, as if p were zero
  *   vp_sum     the finished sums
  *
  * Partial sums may be narrow: of codes of b bits, vp_sum must be called after dot_run(b) dots (8 at most are asked
@@ -89,9 +90,8 @@ static inline vi vp_sum(vp p) { return p; }
 /* Pairs of products are summed in int16: 2 * 127 * (2^b - 1) goes 8, 4 and 2 times into it for b = 4, 5 and 6. */
 static inline int dot_run(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : 2; }
 static inline vp vp_start(vi n) { return _mm512_and_si512(n, _mm512_set1_epi32(0xffff)); }
-static inline vp vp_dot(vp p, vw w, va a, int quad) {
-    return _mm512_add_epi16(p, _mm512_maddubs_epi16(w, vi_broadcast(a + 4 * quad)));
-}
+#define vp_mul(w, a, quad) _mm512_maddubs_epi16(w, vi_broadcast((a) + 4 * (quad)))
+static inline vp vp_dot(vp p, vw w, va a, int quad) { return _mm512_add_epi16(p, vp_mul(w, a, quad)); }
 static inline vi vp_sum(vp p) { return _mm512_madd_epi16(p, _mm512_set1_epi16(1)); }
 static inline void vw_store(uint8_t *p, vw w) { _mm512_storeu_si512(p, w); }
 static inline vi vi_load(const uint8_t *p) { return _mm512_loadu_si512(p); }
@@ -150,8 +150,9 @@ static inline vi vp_sum(vp p) { return p; }
 /* Pairs of products are summed in int16: 2 * 127 * (2^b - 1) goes 8, 4 and 2 times into it for b = 4, 5 and 6. */
 static inline int dot_run(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : 2; }
 static inline vp vp_start(vi n) { return _mm256_and_si256(n, _mm256_set1_epi32(0xffff)); }
+#define vp_mul(w, a, quad) _mm256_maddubs_epi16(w, vi_broadcast((a) + 4 * (quad)))
 static inline vp vp_dot(vp p, vw w, va a, int quad) {
-    __m256i products = _mm256_maddubs_epi16(w, vi_broadcast(a + 4 * quad));
+    __m256i products = vp_mul(w, a, quad);
     __asm__("vpaddw %1, %0, %0" : "+x"(p) : "x"(products)); /* in place: left alone, GCC moves every sum about */
     return p;
 }
@@ -277,6 +278,10 @@ static inline int dot_run(int bits) { return bits ? 8 : 0; }
 #else
 #define vp_keep(p) ((void)(p)) /* AVX2's additions are kept as they are already */
 #endif
+#endif
+
+#ifndef vp_mul
+#define vp_mul(w, a, quad) vp_dot(vp_start(vi_zero()), w, a, quad)
 #endif
 
 static inline void loads_stay(void) {
