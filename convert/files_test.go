@@ -63,3 +63,16 @@ func TestShards(t *testing.T) {
 	_, err = Shards(index)
 	require.ErrorContains(t, err, `shard "../1.safetensors" is no plain file name`)
 }
+
+// TestWeightsBehindBrokenLinks takes the other weights where the preferred ones are a link to what was removed.
+func TestWeightsBehindBrokenLinks(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink(filepath.Join(dir, "removed"), filepath.Join(dir, "model.safetensors")); err != nil {
+		t.Skip(err)
+	}
+	other := filepath.Join(dir, "pytorch_model.bin")
+	require.NoError(t, os.WriteFile(other, nil, 0o600))
+	found, err := findWeights(dir, transformersWeights)
+	require.NoError(t, err)
+	require.Equal(t, other, found)
+}

@@ -64,7 +64,8 @@ func findWeights(dir string, names []string) (string, error) {
 	}
 	var files []string
 	for _, e := range entries {
-		if !e.IsDir() {
+		// a link may lead nowhere, as in a cache of which a part was removed
+		if info, err := os.Stat(filepath.Join(dir, e.Name())); err == nil && !info.IsDir() {
 			files = append(files, e.Name())
 		}
 	}

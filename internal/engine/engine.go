@@ -170,6 +170,9 @@ func (r *Runner) Run(ctx context.Context, batch, rows int, inputs ...Input) ([][
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	if batch < 1 {
+		return nil, fmt.Errorf("run a batch of %d items, expected 1 or more", batch)
+	}
 	items, err := r.items(batch, rows, inputs)
 	if err != nil {
 		return nil, err
@@ -177,13 +180,12 @@ func (r *Runner) Run(ctx context.Context, batch, rows int, inputs ...Input) ([][
 	var outputs [][]float32
 	for _, v := range r.program.Values {
 		if v.Role == program.Output {
-			outputs = append(outputs, make([]float32, 0, batch*v.Rows.At(rows)*v.Width))
+			outputs = append(outputs, make([]float32, batch*v.Rows.At(rows)*v.Width))
 		}
 	}
 	size := partSize(r.program, batch, rows)
 	for at := 0; at < batch; at += size {
-		n := min(size, batch-at)
-		if err := r.runPart(ctx, at, n, rows, items, outputs); err != nil {
+		if err := r.runPart(ctx, at, min(size, batch-at), batch, rows, items, outputs); err != nil {
 			return nil, err
 		}
 	}
@@ -209,30 +211,23 @@ func (r *Runner) items(batch, rows int, inputs []Input) (items [][]byte, err err
 	return items, nil
 }
 
-// runPart runs n items from the at-th on and appends what comes out to outputs.
-func (r *Runner) runPart(ctx context.Context, at, n, rows int, items [][]byte, outputs [][]float32) error {
+// runPart runs n of the batch's items, from the at-th on, and puts what comes out into its place in outputs.
+func (r *Runner) runPart(ctx context.Context, at, n, batch, rows int, items [][]byte, outputs [][]float32) error {
 	offsets, size := r.program.Layout(program.Input, n, rows)
 	r.in = grow(r.in, (size+3)/4)
-	in, i := asBytes(r.in), 0
-	for _, v := range r.program.Values {
-		if v.Role == program.Input {
-			item := 4 * v.Rows.At(rows) * v.Width
-			copy(in[offsets[i]:], items[i][at*item:(at+n)*item])
-			i++
-		}
+	in := asBytes(r.in)
+	for i, data := range items {
+		item := len(data) / batch
+		copy(in[offsets[i]:], data[at*item:(at+n)*item])
 	}
 	offsets, size = r.program.Layout(program.Output, n, rows)
 	r.out = grow(r.out, size/4)
 	if err := r.machine.run(ctx, n, rows, in, asBytes(r.out)); err != nil {
 		return err
 	}
-	i = 0
-	for _, v := range r.program.Values {
-		if v.Role == program.Output {
-			from := offsets[i] / 4
-			outputs[i] = append(outputs[i], r.out[from:from+n*v.Rows.At(rows)*v.Width]...)
-			i++
-		}
+	for i, out := range outputs {
+		item := len(out) / batch
+		copy(out[at*item:(at+n)*item], r.out[offsets[i]/4:])
 	}
 	return nil
 }

@@ -57,6 +57,8 @@ func TestParts(t *testing.T) {
 	require.EqualError(t, err, "input index is missing")
 	_, err = r.Run(t.Context(), batch, rows, Input{Name: "x", F32: pixels[1:]}, Input{Name: "index", I32: picks})
 	require.EqualError(t, err, "input x has 2621439 elements, expected 2621440")
+	_, err = r.Run(t.Context(), 0, rows, Input{Name: "x"}, Input{Name: "index"})
+	require.EqualError(t, err, "run a batch of 0 items, expected 1 or more")
 }
 
 func TestPartSize(t *testing.T) {
