@@ -25,7 +25,7 @@
 #endif
 
 #define UNROLL
-#define vp_keep(p) ((void)(p)) /* simd_int.h; a vector of SIMDe's is no register */
+#define sum_keep(p) ((void)(p)) /* simd_int.h; a vector of SIMDe's is no register */
 
 #if defined(CLIPGO_SIMDE_AVX512)
 #define __AVX512F__ 1

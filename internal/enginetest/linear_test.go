@@ -38,8 +38,8 @@ func TestLinearTypes(t *testing.T) {
 					f := newFixture(t, uint64(i), s[0], s[1])
 					f.activations = a
 					tol := tolerance
-					if typ.Quantized() && a != bindings.ActivationsF32 {
-						tol = toleranceInt8
+					if a != bindings.ActivationsF32 {
+						tol = toleranceOf(typ)
 					}
 					f.Output("y", f.linear(f.floats(program.PerItem(0), cols), f.weight(typ, s[3], cols)))
 					f.compare(tol)
@@ -59,7 +59,11 @@ func TestLinearRounds(t *testing.T) {
 				w := f.weight(typ, 37, cols)
 				f.Output("y", f.Linear(f.floats(program.PerItem(0), cols), program.LinearArgs{Weights: []int32{w},
 					Biases: []int32{program.None}, Gate: program.None, Scale: program.None, Residual: program.None, MayRound: true}))
-				f.compare(tolerance)
+				if a == bindings.ActivationsF32 {
+					f.compare(tolerance)
+				} else {
+					f.compare(toleranceInt8)
+				}
 			}
 		}
 	}
@@ -72,7 +76,7 @@ func TestLinearRows(t *testing.T) {
 			f := newFixture(t, uint64(rows), 1, rows)
 			f.activations = bindings.ActivationsInt8
 			f.Output("y", f.linear(f.floats(program.PerItem(0), 64), f.weight(typ, 50, 64)))
-			f.compare(tolerance)
+			f.compare(toleranceOf(typ))
 		}
 	}
 }
@@ -83,7 +87,7 @@ func TestLinearDeep(t *testing.T) {
 		f := newFixture(t, 7, 1, 5)
 		f.activations = bindings.ActivationsInt8
 		f.Output("y", f.linear(f.floats(program.PerItem(0), 4096), f.weight(typ, 37, 4096)))
-		f.compare(2 * tolerance)
+		f.compare(2 * toleranceOf(typ))
 	}
 }
 
@@ -122,7 +126,7 @@ func TestLinearEpilogue(t *testing.T) {
 						args.Residual = f.floats(program.PerItem(1), width)
 					}
 					f.Output("y", f.Linear(x, args))
-					f.compare(tolerance)
+					f.compare(toleranceOf(mix...))
 				}
 			}
 		})

@@ -3,30 +3,30 @@
  *   vi         VF_WIDTH int32
  *   vw         weights: 4 consecutive k of VF_WIDTH columns, a byte each
  *   va         16 consecutive k of one row of activations, int8 in -127..127
- *   vp         partial sums of products, on their way to a vi
  *   vt         a table of 16 bytes
+ *   vw_low, vw_high   the nibbles of each byte
+ *   vw_lookup         table[code] for codes < 16
+ *   vw_store, vi_store   to memory
+ *
+ * where INT8_DOTS, which is where a lane sums the products of 4 bytes in int32 (VNNI, Arm's dot products, plain C):
+ *   vi_dot     sum + the products of w with the quad-th 4 activations. Codes are value + CODE_BIAS, of 8 bits, unsigned where
+ *              the bias is not 0
+ *   vf_of_sum  a sum that began at the bits of SUM_OFFSET, as the float SUM_OFFSET + sum, where |sum| < 2^20
+ *   vi_negate_float   the bits of -SUM_OFFSET from those of SUM_OFFSET, and back; where CODE_BIAS is 0
+ *
+ * where INT16_SUMS, which is where bytes are multiplied to pairs of sums in int16 (AVX2, AVX-512 without VNNI):
+ *   vp         partial sums of products, on their way to a vi
  *   vp_start   partial sums that begin at n, |n| < 2^15
- *   vp_dot     p + the products of w with the quad-th 4 activations, of codes that are
- *                unsigned, at most 6 bits wide      where CODES_UNSIGNED
- *                signed                             elsewhere
- *   vp_wide    the same for codes of 8 bits that are
- *                unsigned                           where WIDE_UNSIGNED
- *                signed                             elsewhere, but not where WIDE_SIGNS: there, codes are bytes of
- *   vw_magnitude      |code|, and
+ *   vp_dot     p + the products of w, unsigned codes of at most 6 bits, with the quad-th 4 activations
+ *   vp_mul     the products alone, as if p were zero
+ *   vp_sum     the finished sums. Of codes of b bits it must be called after dot_run(b) dots (8 at most are asked for).
+ *   vw_magnitude      |code| of signed codes of 8 bits, and
  *   vw_sign           -1 where the code is negative, else 0
  *   vi_dot_signed     sum + the products of magnitudes with 4 activations x, or -x - 1 where the sign is -1
  *   vp_minus_dot      p - the products of magnitudes with signs
- *   vp_mul     the products alone, as if p were zero
- *   vp_sum     the finished sums
  *
- * Partial sums may be narrow: of codes of b bits, vp_sum must be called after dot_run(b) dots (8 at most are asked
- * for).
- *
- *   vw_low, vw_high   the nibbles of each byte
- *   vw_lookup         table[code] for codes < 16
- *   vp_keep           makes the compiler finish p here: left alone it adds many sums in another order, and spills them
+ *   sum_keep   makes the compiler finish a sum here: left alone it adds many in another order, and spills them
  *   loads_stay        what is loaded behind it is not loaded before it; where compilers hurry, and spill (Arm's)
- *   vw_store, vi_store   to memory
  *   vf_store_i8       rounds floats in -127..127, half to even, and stores them as int8; of others, anything
  *   i8_sum            the sum of 16 int8
  */
@@ -61,10 +61,11 @@ typedef __m512i vt;
 typedef const int8_t *va;
 static inline vi vi_zero(void) { return _mm512_setzero_si512(); }
 static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+static inline vi vi_set1(int32_t n) { return _mm512_set1_epi32(n); }
 static inline vi vi_broadcast(const void *p) {
     int32_t n;
     memcpy(&n, p, 4);
-    return _mm512_set1_epi32(n);
+    return vi_set1(n);
 }
 static inline vi vi_shl(vi a, int bits) { return _mm512_sllv_epi32(a, _mm512_set1_epi32(bits)); }
 static inline vf vf_from_vi(vi a) { return _mm512_cvtepi32_ps(a); }
@@ -77,23 +78,22 @@ static inline va va_load(const int8_t *p) { return p; }
 static inline void vf_store_i8(int8_t *p, vf a) {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
 }
+static inline void vw_store(uint8_t *p, vw w) { _mm512_storeu_si512(p, w); }
+static inline vf vf_of_sum(vi a) { return _mm512_castsi512_ps(a); }
 
 #if defined(__AVX512VNNI__)
-#define WIDE_UNSIGNED 1
-static inline int dot_run(int bits) { return bits ? 8 : 0; }
-static inline vp vp_start(vi n) { return n; }
-static inline vp vp_dot(vp p, vw w, va a, int quad) { return _mm512_dpbusd_epi32(p, w, vi_broadcast(a + 4 * quad)); }
-static inline vi vp_sum(vp p) { return p; }
+#define INT8_DOTS 1
+static inline vi vi_dot(vi sum, vw w, va a, int quad) {
+    return _mm512_dpbusd_epi32(sum, w, vi_broadcast(a + 4 * quad));
+}
 #else
-#define WIDE_UNSIGNED 0
-#define WIDE_SIGNS 1
+#define INT16_SUMS 1
 /* Pairs of products are summed in int16: 2 * 127 * (2^b - 1) goes 8, 4 and 2 times into it for b = 4, 5 and 6. */
 static inline int dot_run(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : 2; }
 static inline vp vp_start(vi n) { return _mm512_and_si512(n, _mm512_set1_epi32(0xffff)); }
 #define vp_mul(w, a, quad) _mm512_maddubs_epi16(w, vi_broadcast((a) + 4 * (quad)))
 static inline vp vp_dot(vp p, vw w, va a, int quad) { return _mm512_add_epi16(p, vp_mul(w, a, quad)); }
 static inline vi vp_sum(vp p) { return _mm512_madd_epi16(p, _mm512_set1_epi16(1)); }
-static inline void vw_store(uint8_t *p, vw w) { _mm512_storeu_si512(p, w); }
 static inline vi vi_load(const uint8_t *p) { return _mm512_loadu_si512(p); }
 static inline void vi_store(uint8_t *p, vi a) { _mm512_storeu_si512(p, a); }
 static inline vw vw_magnitude(vw w) { return _mm512_abs_epi8(w); }
@@ -106,7 +106,6 @@ static inline vi vi_dot_signed(vi sum, vw magnitudes, const uint8_t *signs, cons
     return _mm512_add_epi32(sum, vp_sum(_mm512_maddubs_epi16(magnitudes, signed_x)));
 }
 #endif
-#define CODES_UNSIGNED 1
 
 #elif CLIPGO_SIMD_AVX2
 
@@ -117,10 +116,11 @@ typedef __m256i vt;
 typedef const int8_t *va;
 static inline vi vi_zero(void) { return _mm256_setzero_si256(); }
 static inline vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
+static inline vi vi_set1(int32_t n) { return _mm256_set1_epi32(n); }
 static inline vi vi_broadcast(const void *p) {
     int32_t n;
     memcpy(&n, p, 4);
-    return _mm256_set1_epi32(n);
+    return vi_set1(n);
 }
 static inline vi vi_shl(vi a, int bits) { return _mm256_slli_epi32(a, bits); }
 static inline vf vf_from_vi(vi a) { return _mm256_cvtepi32_ps(a); }
@@ -135,18 +135,16 @@ static inline void vf_store_i8(int8_t *p, vf a) {
     __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1));
     _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(half, half));
 }
+static inline void vw_store(uint8_t *p, vw w) { _mm256_storeu_si256((__m256i *)p, w); }
+static inline vf vf_of_sum(vi a) { return _mm256_castsi256_ps(a); }
 
 #if defined(__AVXVNNI__)
-#define WIDE_UNSIGNED 1
-static inline int dot_run(int bits) { return bits ? 8 : 0; }
-static inline vp vp_start(vi n) { return n; }
-static inline vp vp_dot(vp p, vw w, va a, int quad) {
-    return _mm256_dpbusd_avx_epi32(p, w, vi_broadcast(a + 4 * quad));
+#define INT8_DOTS 1
+static inline vi vi_dot(vi sum, vw w, va a, int quad) {
+    return _mm256_dpbusd_avx_epi32(sum, w, vi_broadcast(a + 4 * quad));
 }
-static inline vi vp_sum(vp p) { return p; }
 #else
-#define WIDE_UNSIGNED 0
-#define WIDE_SIGNS 1
+#define INT16_SUMS 1
 /* Pairs of products are summed in int16: 2 * 127 * (2^b - 1) goes 8, 4 and 2 times into it for b = 4, 5 and 6. */
 static inline int dot_run(int bits) { return bits <= 4 ? 8 : bits == 5 ? 4 : 2; }
 static inline vp vp_start(vi n) { return _mm256_and_si256(n, _mm256_set1_epi32(0xffff)); }
@@ -157,7 +155,6 @@ static inline vp vp_dot(vp p, vw w, va a, int quad) {
     return p;
 }
 static inline vi vp_sum(vp p) { return _mm256_madd_epi16(p, _mm256_set1_epi16(1)); }
-static inline void vw_store(uint8_t *p, vw w) { _mm256_storeu_si256((__m256i *)p, w); }
 static inline vi vi_load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 static inline void vi_store(uint8_t *p, vi a) { _mm256_storeu_si256((__m256i *)p, a); }
 static inline vw vw_magnitude(vw w) { return _mm256_abs_epi8(w); }
@@ -174,22 +171,16 @@ static inline vi vi_dot_signed(vi sum, vw magnitudes, const uint8_t *signs, cons
     return sum;
 }
 #endif
-#define CODES_UNSIGNED 1
 
 #elif CLIPGO_SIMD_NEON
 
 typedef int32x4_t vi;
 typedef uint8x16_t vw;
-typedef int32x4_t vp;
 typedef uint8x16_t vt;
 typedef int8x16_t va;
 static inline vi vi_zero(void) { return vdupq_n_s32(0); }
 static inline vi vi_add(vi a, vi b) { return vaddq_s32(a, b); }
-static inline vi vi_broadcast(const void *p) {
-    int32_t n;
-    memcpy(&n, p, 4);
-    return vdupq_n_s32(n);
-}
+static inline vi vi_set1(int32_t n) { return vdupq_n_s32(n); }
 static inline vi vi_shl(vi a, int bits) { return vshlq_s32(a, vdupq_n_s32(bits)); }
 static inline vf vf_from_vi(vi a) { return vcvtq_f32_s32(a); }
 static inline vw vw_load(const uint8_t *p) { return vld1q_u8(p); }
@@ -203,27 +194,25 @@ static inline void vf_store_i8(int8_t *p, vf a) {
     int8x8_t bytes = vmovn_s16(vcombine_s16(half, half));
     vst1_lane_u32((uint32_t *)(void *)p, vreinterpret_u32_s8(bytes), 0);
 }
-static inline vp vp_start(vi n) { return n; }
-static inline vi vp_sum(vp p) { return p; }
-#if defined(__ARM_FEATURE_DOTPROD) /* without, gemm_neon.inc does it another way */
-static inline vp vp_dot(vp p, vw w, va a, int quad) {
+static inline void vw_store(uint8_t *p, vw w) { vst1q_u8(p, w); }
+static inline vf vf_of_sum(vi a) { return vreinterpretq_f32_s32(a); }
+#if defined(__ARM_FEATURE_DOTPROD) && !defined(__ARM_FEATURE_MATMUL_INT8)
+#define INT8_DOTS 1
+static inline vi vi_negate_float(vi a) { return veorq_s32(a, vdupq_n_s32(INT32_MIN)); }
+static inline vi vi_dot(vi sum, vw w, va a, int quad) {
     int8x16_t b = vreinterpretq_s8_u8(w);
     switch (quad) { /* a lane is part of the instruction */
-    case 0: return vdotq_laneq_s32(p, b, a, 0);
-    case 1: return vdotq_laneq_s32(p, b, a, 1);
-    case 2: return vdotq_laneq_s32(p, b, a, 2);
-    default: return vdotq_laneq_s32(p, b, a, 3);
+    case 0: return vdotq_laneq_s32(sum, b, a, 0);
+    case 1: return vdotq_laneq_s32(sum, b, a, 1);
+    case 2: return vdotq_laneq_s32(sum, b, a, 2);
+    default: return vdotq_laneq_s32(sum, b, a, 3);
     }
 }
 #endif
-#define WIDE_UNSIGNED 0
-#define CODES_UNSIGNED 0
-static inline int dot_run(int bits) { return bits ? 8 : 0; }
 
 #else
 
 typedef int32_t vi;
-typedef int32_t vp;
 typedef const int8_t *vt;
 typedef struct vw {
     uint8_t b[4];
@@ -231,11 +220,7 @@ typedef struct vw {
 typedef const int8_t *va;
 static inline vi vi_zero(void) { return 0; }
 static inline vi vi_add(vi a, vi b) { return (vi)((uint32_t)a + (uint32_t)b); }
-static inline vi vi_broadcast(const void *p) {
-    int32_t n;
-    memcpy(&n, p, 4);
-    return n;
-}
+static inline vi vi_set1(int32_t n) { return n; }
 static inline vi vi_shl(vi a, int bits) { return (vi)((uint32_t)a << bits); }
 static inline vf vf_from_vi(vi a) { return (float)a; }
 static inline vw vw_load(const uint8_t *p) {
@@ -258,30 +243,26 @@ static inline vw vw_lookup(vt table, vw codes) {
 }
 static inline va va_load(const int8_t *p) { return p; }
 static inline void vf_store_i8(int8_t *p, vf a) { *p = fabsf(a) <= 127.5f ? (int8_t)vf_round(a) : 0; }
-static inline vp vp_start(vi n) { return n; }
-static inline vi vp_sum(vp p) { return p; }
-static inline vp vp_dot(vp p, vw w, va a, int quad) {
-    for (int i = 0; i < 4; i++) p += (int8_t)w.b[i] * a[4 * quad + i];
-    return p;
+static inline void vw_store(uint8_t *p, vw w) { memcpy(p, w.b, 4); }
+#define INT8_DOTS 1
+#define SUM_OFFSET 0.0f
+static inline vf vf_of_sum(vi a) { return (float)a; }
+static inline vi vi_negate_float(vi a) { return a; } /* 0 */
+static inline vi vi_dot(vi sum, vw w, va a, int quad) {
+    for (int i = 0; i < 4; i++) sum += (int8_t)w.b[i] * a[4 * quad + i];
+    return sum;
 }
-#define WIDE_UNSIGNED 0
-#define CODES_UNSIGNED 0
-static inline int dot_run(int bits) { return bits ? 8 : 0; }
 
 #endif
 
-#if !defined(vp_keep) /* tests that emulate an instruction set have no registers of its own */
+#if !defined(sum_keep) /* tests that emulate an instruction set have no registers of its own */
 #if CLIPGO_SIMD_AVX512
-#define vp_keep(p) __asm__("" : "+v"(p))
+#define sum_keep(p) __asm__("" : "+v"(p))
 #elif CLIPGO_SIMD_NEON
-#define vp_keep(p) __asm__("" : "+w"(p))
+#define sum_keep(p) __asm__("" : "+w"(p))
 #else
-#define vp_keep(p) ((void)(p)) /* AVX2's additions are kept as they are already */
+#define sum_keep(p) ((void)(p)) /* AVX2's additions are kept as they are already */
 #endif
-#endif
-
-#ifndef vp_mul
-#define vp_mul(w, a, quad) vp_dot(vp_start(vi_zero()), w, a, quad)
 #endif
 
 static inline void loads_stay(void) {
@@ -290,8 +271,24 @@ static inline void loads_stay(void) {
 #endif
 }
 
-#ifndef WIDE_SIGNS
-#define WIDE_SIGNS 0
+#ifndef INT8_DOTS
+#define INT8_DOTS 0
+#endif
+#ifndef INT16_SUMS
+#define INT16_SUMS 0
+#endif
+
+#ifndef SUM_OFFSET
+#define SUM_OFFSET 0x1.2p23f
+#endif
+
+/* Are the q of every other block of a row negative x / d? (gemm_dot.inc) */
+#define NEGATES_ODD (INT8_DOTS && SUM_OFFSET > 0)
+
+#if INT8_DOTS && (CLIPGO_SIMD_AVX512 || CLIPGO_SIMD_AVX2)
+#define CODE_BIAS 128
+#else
+#define CODE_BIAS 0
 #endif
 
 /* Where int8 are multiplied as matrices, 2 x 8 by 8 x 2 (INT8_MATRICES), or 8 pairs at a time (INT8_PAIRS), 8 k of a column

@@ -28,7 +28,6 @@
 #if CLIPGO_SIMD_AVX512
 
 typedef __m512i vx;
-static inline vi vi_set1(int32_t n) { return _mm512_set1_epi32(n); }
 static inline vi vi_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
 static inline vi vi_mla(vi sum, vi a, vi b) { return _mm512_add_epi32(sum, _mm512_mullo_epi32(a, b)); }
 static inline vi vi_sar(vi a, uint32_t bits) { return _mm512_sra_epi32(a, _mm_cvtsi32_si128((int)bits)); }
@@ -69,7 +68,6 @@ static inline void vx_store(uint8_t *const *rows, size_t at, vi a, size_t n) {
 #elif CLIPGO_SIMD_AVX2
 
 typedef __m256i vx;
-static inline vi vi_set1(int32_t n) { return _mm256_set1_epi32(n); }
 static inline vi vi_sub(vi a, vi b) { return _mm256_sub_epi32(a, b); }
 static inline vi vi_mla(vi sum, vi a, vi b) { return _mm256_add_epi32(sum, _mm256_mullo_epi32(a, b)); }
 static inline vi vi_sar(vi a, uint32_t bits) { return _mm256_sra_epi32(a, _mm_cvtsi32_si128((int)bits)); }
@@ -116,7 +114,6 @@ static inline void vx_store(uint8_t *const *rows, size_t at, vi a, size_t n) {
 #elif CLIPGO_SIMD_NEON
 
 typedef uint8x16_t vx;
-static inline vi vi_set1(int32_t n) { return vdupq_n_s32(n); }
 static inline vi vi_sub(vi a, vi b) { return vsubq_s32(a, b); }
 static inline vi vi_mla(vi sum, vi a, vi b) { return vmlaq_s32(sum, a, b); }
 static inline vi vi_sar(vi a, uint32_t bits) { return vshlq_s32(a, vdupq_n_s32(-(int32_t)bits)); }
@@ -152,7 +149,6 @@ static inline void vx_store(uint8_t *const *rows, size_t at, vi a, size_t n) {
 
 #else
 
-static inline vi vi_set1(int32_t n) { return n; }
 static inline vi vi_sub(vi a, vi b) { return (vi)((uint32_t)a - (uint32_t)b); }
 static inline vi vi_mla(vi sum, vi a, vi b) { return (vi)((uint32_t)sum + (uint32_t)a * (uint32_t)b); }
 static inline vi vi_sar(vi a, uint32_t bits) { return a >> bits; }

@@ -53,8 +53,8 @@ typedef struct block_type {
 } block_type;
 
 static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-/* twice the values of E2M1, so that they are integers */
-static const int8_t e2m1_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+/* 16 times the values of E2M1: integers, and as large as 8 bits hold */
+static const int8_t e2m1_values[16] = {0, 8, 16, 24, 32, 48, 64, 96, 0, -8, -16, -24, -32, -48, -64, -96};
 
 static inline uint16_t load_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
@@ -114,9 +114,9 @@ static void read_q8_0(sub_block *s, const uint8_t *p, unsigned i) {
     for (int j = 0; j < SUB; j++) s->q[j] = p[2 + j] ^ 128;
 }
 
-/* 2^(e-128); below 2^-126 a subnormal */
+/* 2^(e-131); below 2^-126 a subnormal */
 static void read_mxfp4(sub_block *s, const uint8_t *p, unsigned i) {
-    uint32_t bits = p[0] > 1 ? (uint32_t)(p[0] - 1) << 23 : 0x200000u << p[0];
+    uint32_t bits = p[0] > 4 ? (uint32_t)(p[0] - 4) << 23 : 0x400000u >> (4 - p[0]);
     float scale;
     (void)i;
     memcpy(&scale, &bits, 4);
