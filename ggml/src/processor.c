@@ -32,6 +32,11 @@ static uint32_t saved_registers(void) {
     return low;
 }
 
+static int is_intel(void) {
+    uint32_t most, name[3];
+    return __get_cpuid(0, &most, &name[0], &name[2], &name[1]) && memcmp(name, "GenuineIntel", sizeof name) == 0;
+}
+
 uint32_t cpu_features(void) {
     uint32_t a, b, c, d, a7 = 0, b7 = 0, c7 = 0, d7 = 0, features = 0;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !bit(c, 27)) return 0; /* OSXSAVE */
@@ -48,6 +53,9 @@ uint32_t cpu_features(void) {
     if (a7 >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
         if ((features & CPU_AVX2) && bit(a, 4)) features |= CPU_AVXVNNI;
         if ((features & CPU_AVX512) && bit(a, 5)) features |= CPU_AVX512BF16;
+        /* Intel's cores since Sapphire Rapids, which AVX512FP16 tells from Cooper Lake: VDPBF16PS starts every other cycle,
+         * as such products are meant for AMX, where float32 has two multiplications a cycle. */
+        if (bit(d7, 23) && is_intel()) features |= CPU_SLOW_BF16;
     }
     return features;
 }

@@ -14,7 +14,8 @@ enum {
     CPU_AVX512BF16 = 1 << 4,
     CPU_NEON = 1 << 5,
     CPU_DOTPROD = 1 << 6,
-    CPU_I8MM = 1 << 7, /* with BF16, as every core with the one has the other */
+    CPU_I8MM = 1 << 7,      /* with BF16, as every core with the one has the other */
+    CPU_SLOW_BF16 = 1 << 8, /* AVX512BF16's products take longer than those of float32 */
 };
 
 uint32_t cpu_features(void);
