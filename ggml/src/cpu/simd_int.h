@@ -4,6 +4,7 @@
  *   vw         weights: 4 consecutive k of VF_WIDTH columns, a byte each
  *   va         16 consecutive k of one row of activations, int8 in -127..127
  *   vt         a table of 16 bytes
+ *   vi_set1    n in every lane
  *   vw_low, vw_high   the nibbles of each byte
  *   vw_lookup         table[code] for codes < 16
  *   vw_store, vi_store   to memory

@@ -1,6 +1,5 @@
 /* simd_pixel.h: bytes of pictures as vectors of integers. Goes with simd_int.h.
  *
- *   vi_set1       n in every lane
  *   vi_sub        a - b, modulo 2^32
  *   vi_mla        sum + a * b, modulo 2^32
  *   vi_sar        a >> bits, the sign kept
