@@ -4,7 +4,6 @@
  * Each thread has chunks that lie one behind the other, since the kernel prefetches what follows the panel that it works
  * on. Of queries, keys and values it has the same columns, so that it finds the heads that it is to compute in its cache. */
 #include "exec.h"
-#include "shares.h"
 
 /* Multiply-adds of a chunk: at least about 5 microseconds' worth. */
 static const uint64_t least_products = 1u << 20;
@@ -29,7 +28,6 @@ typedef struct linear_job {
     uint64_t rows, block_rows;
     uint32_t chunks;    /* in a block of rows, over all parts */
     uint32_t per_slice; /* chunks of a part that a thread has, where its share is the same columns of all parts; or 0 */
-    shares shares;
 } linear_job;
 
 /* Rows [first, first + n) of a product with panels [begin, end), rounded at once for the op that reads them: a piece of dst
@@ -68,11 +66,8 @@ static const part *part_of(const linear_job *job, uint32_t *chunk) {
     return p;
 }
 
-/* The pool counts the chunks; which one comes next is this thread's own affair. */
-static void linear_chunk(void *arg, uint32_t number, uint32_t thread) {
-    linear_job *job = arg;
-    uint32_t chunk = shares_take(&job->shares, thread);
-    (void)number;
+static void linear_chunk(void *arg, uint32_t chunk, uint32_t thread) {
+    const linear_job *job = arg;
     uint64_t first = chunk / job->chunks * job->block_rows, n = job->rows - first;
     uint32_t group = chunk % job->chunks;
     const part *p = part_of(job, &group);
@@ -143,9 +138,7 @@ static uint32_t cut(linear_job *job, int32_t parts, uint32_t threads) {
     job->per_slice = first->chunks % threads == 0 ? first->chunks / threads : 0;
     for (int t = 1; t < parts; t++)
         if (job->parts[t].chunks != first->chunks) job->per_slice = 0;
-    uint64_t chunks = blocks * job->chunks;
-    shares_init(&job->shares, (uint32_t)chunks, threads);
-    return (uint32_t)chunks;
+    return (uint32_t)(blocks * job->chunks);
 }
 
 static const float *offset(const float *p, uint64_t n) { return p != NULL ? p + n : NULL; }

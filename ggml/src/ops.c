@@ -1,6 +1,5 @@
 /* ops.c: how each op is cut into chunks, and which kernels a chunk calls. LINEAR has its own file. */
 #include "exec.h"
-#include "shares.h"
 
 #include "memory.h"
 
@@ -232,13 +231,11 @@ typedef struct attention_job {
     const clipgo_op *op;
     const clipgo_kernels *kernels;
     uint64_t q_rows, k_rows, per_block, blocks; /* of queries, for each head of each item */
-    shares shares;                              /* a thread has the heads whose products it computed */
 } attention_job;
 
-static void attention_chunk(void *arg, uint32_t number, uint32_t thread) {
-    attention_job *job = arg;
-    uint32_t chunk = shares_take(&job->shares, thread);
-    (void)number;
+/* A thread has the heads whose products it computed. */
+static void attention_chunk(void *arg, uint32_t chunk, uint32_t thread) {
+    const attention_job *job = arg;
     const run *r = job->r;
     const clipgo_op *op = job->op;
     uint64_t heads = (uint64_t)op->i[0], block = chunk % job->blocks, head = chunk / job->blocks % heads,
@@ -293,9 +290,7 @@ static void run_attention(const run *r, const step *s) {
     if (job.blocks == 0) job.blocks = 1;
     job.per_block = divide_up(job.q_rows, job.blocks);
     job.blocks = divide_up(job.q_rows, job.per_block);
-    uint32_t chunks = (uint32_t)(pairs * job.blocks);
-    shares_init(&job.shares, chunks, pool_threads(r->pool));
-    pool_run(r->pool, chunks, attention_chunk, &job, &r->context->cancel);
+    pool_run(r->pool, (uint32_t)(pairs * job.blocks), attention_chunk, &job, &r->context->cancel);
 }
 
 static void select_rows(const row_job *job, uint64_t begin, uint64_t end, uint32_t thread) {

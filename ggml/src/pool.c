@@ -18,17 +18,21 @@ typedef struct waiter {
     struct waiter *next;
 } waiter;
 
+/* A thread's own chunks, in a cache line of its own: nobody else looks there before the end of a job. */
+typedef struct share {
+    _Alignas(64) _Atomic uint64_t chunks; /* first << 32 | behind the last */
+} share;
+
 struct pool {
-    /* sequence << 32 | chunks left. Taking a chunk is one compare-and-swap on the pair, so that a late thread can't
-     * take a chunk of a job that it doesn't know; and as a taken chunk keeps its job from ending, the fields of the job
-     * are stable from there on. */
-    _Alignas(64) _Atomic uint64_t ticket;
-    _Alignas(64) atomic_uint unfinished; /* chunks of this job */
+    /* job << 32 | whether it is open | workers within. Workers come in while it is open, one compare-and-swap for the whole
+     * job, so that none takes part in a job that it doesn't know; and as the job doesn't end before they have left, its
+     * fields and its chunks are the same from there on. */
+    _Alignas(64) _Atomic uint64_t gate;
     _Alignas(64) pool_fn *fn;
     void *arg;
     atomic_int *cancel;
-    uint32_t chunks;
 
+    share *shares; /* [threads] */
     uint32_t threads;
     uint64_t spin_ns;
     uint64_t caller_since; /* for give_way */
@@ -62,13 +66,25 @@ static uint64_t now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Whether there is a chunk to take, or an end, within the time that a thread may spin. */
-static int spin_for_work(pool *p) {
+static const uint64_t gate_open = 1u << 31;
+
+static int is_open(uint64_t gate) { return (gate & gate_open) != 0; }
+static uint32_t job_of(uint64_t gate) { return (uint32_t)(gate >> 32); }
+static uint32_t within(uint64_t gate) { return (uint32_t)(gate & (gate_open - 1)); }
+
+/* Whether there is a job that isn't the last one that this worker took part in. */
+static int has_work(pool *p, uint32_t last) {
+    uint64_t gate = atomic_load(&p->gate);
+    return is_open(gate) && job_of(gate) != last;
+}
+
+/* Whether there is work, or an end, within the time that a thread may spin. */
+static int spin_for_work(pool *p, uint32_t last) {
     if (p->spin_ns == 0) return 0;
     uint64_t end = now_ns() + p->spin_ns;
     do {
         for (int i = 0; i < 32; i++) {
-            if ((uint32_t)atomic_load_explicit(&p->ticket, memory_order_relaxed) != 0) return 1;
+            if (has_work(p, last)) return 1;
             relax();
         }
         if (atomic_load_explicit(&p->stop, memory_order_relaxed)) return 1;
@@ -76,28 +92,74 @@ static int spin_for_work(pool *p) {
     return 0;
 }
 
-/* Takes and does one chunk. Returns 0 when none is left. */
-static int do_chunk(pool *p, uint32_t thread) {
-    uint64_t ticket = atomic_load_explicit(&p->ticket, memory_order_acquire);
+static int come_in(pool *p, uint32_t last, uint32_t *job) {
+    uint64_t gate = atomic_load_explicit(&p->gate, memory_order_acquire);
     do {
-        if ((uint32_t)ticket == 0) return 0;
-    } while (!atomic_compare_exchange_weak_explicit(&p->ticket, &ticket, ticket - 1, memory_order_acq_rel,
-                                                    memory_order_acquire));
-    if (p->cancel == NULL || !atomic_load_explicit(p->cancel, memory_order_relaxed))
-        p->fn(p->arg, p->chunks - (uint32_t)ticket, thread);
-    if (atomic_fetch_sub(&p->unfinished, 1) == 1 && atomic_load(&p->caller_sleeps)) {
+        if (!is_open(gate) || job_of(gate) == last) return 0;
+    } while (
+        !atomic_compare_exchange_weak_explicit(&p->gate, &gate, gate + 1, memory_order_acq_rel, memory_order_acquire));
+    *job = job_of(gate);
+    return 1;
+}
+
+static void leave(pool *p) {
+    if (within(atomic_fetch_sub(&p->gate, 1)) == 1 && atomic_load(&p->caller_sleeps)) {
         pthread_mutex_lock(&p->lock);
         pthread_cond_signal(&p->done);
         pthread_mutex_unlock(&p->lock);
     }
+}
+
+static uint32_t share_first(uint64_t chunks) { return (uint32_t)(chunks >> 32); }
+static uint32_t share_end(uint64_t chunks) { return (uint32_t)chunks; }
+
+static void deal(pool *p, uint64_t chunks) {
+    for (uint64_t t = 0; t < p->threads; t++)
+        atomic_store_explicit(&p->shares[t].chunks, (chunks * t / p->threads) << 32 | chunks * (t + 1) / p->threads,
+                              memory_order_relaxed);
+}
+
+/* The first chunk of the thread's own share, or the last one of the fullest. Returns 0 when none is left. */
+static int take_chunk(pool *p, uint32_t thread, uint32_t *chunk) {
+    _Atomic uint64_t *own = &p->shares[thread].chunks;
+    uint64_t mine = atomic_load_explicit(own, memory_order_relaxed);
+    while (share_first(mine) < share_end(mine)) {
+        *chunk = share_first(mine);
+        if (atomic_compare_exchange_weak_explicit(own, &mine, mine + ((uint64_t)1 << 32), memory_order_relaxed,
+                                                  memory_order_relaxed))
+            return 1;
+    }
+    for (;;) {
+        uint32_t fullest = 0, most = 0;
+        uint64_t theirs = 0;
+        for (uint32_t t = 0; t < p->threads; t++) {
+            uint64_t chunks = atomic_load_explicit(&p->shares[t].chunks, memory_order_relaxed);
+            uint32_t left = share_first(chunks) < share_end(chunks) ? share_end(chunks) - share_first(chunks) : 0;
+            if (left > most) fullest = t, most = left, theirs = chunks;
+        }
+        if (most == 0) return 0;
+        *chunk = share_end(theirs) - 1;
+        if (atomic_compare_exchange_strong_explicit(&p->shares[fullest].chunks, &theirs, theirs - 1,
+                                                    memory_order_relaxed, memory_order_relaxed))
+            return 1;
+    }
+}
+
+/* Does one chunk. Returns 0 when none is left, or none is wanted any more. */
+static int do_chunk(pool *p, uint32_t thread) {
+    uint32_t chunk;
+    if (p->cancel != NULL && atomic_load_explicit(p->cancel, memory_order_relaxed)) return 0;
+    if (!take_chunk(p, thread, &chunk)) return 0;
+    p->fn(p->arg, chunk, thread);
     return 1;
 }
 
 /* A thread that loses its core to another program in the middle of a chunk keeps the whole job waiting until it has one
  * again. So it gives way between two chunks, when it holds none, before the system makes it: the others go on meanwhile.
  * Where nobody waits for the core, that is a call that returns at once. since: when the thread gave way before. */
+static int turn_is_over(uint64_t since) { return now_ns() - since >= turn_ns; }
+
 static void give_way(uint64_t *since) {
-    if (now_ns() - *since < turn_ns) return;
     sched_yield();
     *since = now_ns();
 }
@@ -112,30 +174,38 @@ static void *worker(void *arg) {
     free(arg);
     pool *p = start.p;
     uint64_t since = now_ns();
+    uint32_t job, last = 0;
     for (;;) {
-        while (do_chunk(p, start.thread)) give_way(&since);
+        while (come_in(p, last, &job)) {
+            int more, over = 0;
+            do more = do_chunk(p, start.thread);
+            while (more && !(over = turn_is_over(since)));
+            leave(p);
+            if (!more) last = job;
+            if (over) give_way(&since);
+        }
         if (atomic_load(&p->stop)) return NULL;
-        if (spin_for_work(p)) continue;
+        if (spin_for_work(p, last)) continue;
         pthread_mutex_lock(&p->lock);
         atomic_fetch_add(&p->sleepers, 1);
-        while ((uint32_t)atomic_load(&p->ticket) == 0 && !atomic_load(&p->stop)) pthread_cond_wait(&p->work, &p->lock);
+        while (!has_work(p, last) && !atomic_load(&p->stop)) pthread_cond_wait(&p->work, &p->lock);
         atomic_fetch_sub(&p->sleepers, 1);
         pthread_mutex_unlock(&p->lock);
         since = now_ns();
     }
 }
 
-static void wait_until_done(pool *p) {
+static void wait_for_workers(pool *p) {
     uint64_t end = now_ns() + p->spin_ns;
     do {
         for (int i = 0; i < 32; i++) {
-            if (atomic_load_explicit(&p->unfinished, memory_order_acquire) == 0) return;
+            if (within(atomic_load_explicit(&p->gate, memory_order_acquire)) == 0) return;
             relax();
         }
     } while (now_ns() < end);
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->caller_sleeps, 1);
-    while (atomic_load(&p->unfinished) != 0) pthread_cond_wait(&p->done, &p->lock);
+    while (within(atomic_load(&p->gate)) != 0) pthread_cond_wait(&p->done, &p->lock);
     atomic_store(&p->caller_sleeps, 0);
     pthread_mutex_unlock(&p->lock);
 }
@@ -151,17 +221,19 @@ void pool_run(pool *p, uint32_t chunks, pool_fn *fn, void *arg, atomic_int *canc
     p->fn = fn;
     p->arg = arg;
     p->cancel = cancel;
-    p->chunks = chunks;
-    atomic_store_explicit(&p->unfinished, chunks, memory_order_relaxed);
-    uint64_t sequence = atomic_load_explicit(&p->ticket, memory_order_relaxed) >> 32;
-    atomic_store(&p->ticket, (sequence + 1) << 32 | chunks);
+    deal(p, chunks);
+    uint64_t job = job_of(atomic_load_explicit(&p->gate, memory_order_relaxed)) + (uint64_t)1;
+    if ((uint32_t)job == 0) job = 1; /* 0 is a worker's that took part in none */
+    atomic_store(&p->gate, job << 32 | gate_open);
     if (atomic_load(&p->sleepers) != 0) {
         pthread_mutex_lock(&p->lock);
         pthread_cond_broadcast(&p->work);
         pthread_mutex_unlock(&p->lock);
     }
-    while (do_chunk(p, 0)) give_way(&p->caller_since);
-    wait_until_done(p);
+    while (do_chunk(p, 0))
+        if (turn_is_over(p->caller_since)) give_way(&p->caller_since);
+    atomic_fetch_and(&p->gate, ~gate_open);
+    wait_for_workers(p);
 }
 
 int pool_enter(pool *p, atomic_int *cancel) {
@@ -231,7 +303,10 @@ pool *pool_create(uint32_t threads, uint32_t spin_us, int *error) {
     if (p == NULL) return NULL;
     *p = (pool){.threads = threads, .spin_ns = (uint64_t)(spin_us != 0 ? spin_us : default_spin_us) * 1000u};
     p->workers = calloc(threads, sizeof *p->workers);
-    if (p->workers == NULL) {
+    p->shares = aligned_alloc(64, threads * sizeof *p->shares);
+    if (p->workers == NULL || p->shares == NULL) {
+        free(p->workers);
+        free(p->shares);
         free(p);
         return NULL;
     }
@@ -261,5 +336,6 @@ void pool_free(pool *p) {
     pthread_cond_destroy(&p->work);
     pthread_mutex_destroy(&p->lock);
     free(p->workers);
+    free(p->shares);
     free(p);
 }

@@ -1,4 +1,6 @@
-/* pool.h: a team of threads that does one job after another, each cut into chunks that are taken as threads come free.
+/* pool.h: a team of threads that does one job after another, each cut into chunks. A thread has chunks that lie one behind
+ * the other, the first thread the first ones, so that what one job leaves in its cache the next one finds there; who is
+ * done with its own takes from the end of the fullest share.
  *
  * A job is over when its chunks are, not when every thread has come by: a worker that the system has put aside delays
  * nobody, and the caller works too. A worker without work spins for a moment, since the next op is microseconds away,
