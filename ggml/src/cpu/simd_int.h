@@ -12,6 +12,8 @@
  * where INT8_DOTS, which is where a lane sums the products of 4 bytes in int32 (VNNI, Arm's dot products, plain C):
  *   vi_dot     sum + the products of w with the quad-th 4 activations. Codes are value + CODE_BIAS, of 8 bits, unsigned where
  *              the bias is not 0
+ *
+ * where FLOAT_SUMS, which is there and where INT8_MATRICES:
  *   vf_of_sum  a sum that began at the bits of SUM_OFFSET, as the float SUM_OFFSET + sum, where |sum| < 2^20
  *   vi_negate_float   the bits of -SUM_OFFSET from those of SUM_OFFSET, and back; where CODE_BIAS is 0
  *
@@ -197,9 +199,9 @@ static inline void vf_store_i8(int8_t *p, vf a) {
 }
 static inline void vw_store(uint8_t *p, vw w) { vst1q_u8(p, w); }
 static inline vf vf_of_sum(vi a) { return vreinterpretq_f32_s32(a); }
+static inline vi vi_negate_float(vi a) { return veorq_s32(a, vdupq_n_s32(INT32_MIN)); }
 #if defined(__ARM_FEATURE_DOTPROD) && !defined(__ARM_FEATURE_MATMUL_INT8)
 #define INT8_DOTS 1
-static inline vi vi_negate_float(vi a) { return veorq_s32(a, vdupq_n_s32(INT32_MIN)); }
 static inline vi vi_dot(vi sum, vw w, va a, int quad) {
     int8x16_t b = vreinterpretq_s8_u8(w);
     switch (quad) { /* a lane is part of the instruction */
@@ -283,15 +285,6 @@ static inline void loads_stay(void) {
 #define SUM_OFFSET 0x1.2p23f
 #endif
 
-/* Are the q of every other block of a row negative x / d? (gemm_dot.inc) */
-#define NEGATES_ODD (INT8_DOTS && SUM_OFFSET > 0)
-
-#if INT8_DOTS && (CLIPGO_SIMD_AVX512 || CLIPGO_SIMD_AVX2)
-#define CODE_BIAS 128
-#else
-#define CODE_BIAS 0
-#endif
-
 /* Where int8 are multiplied as matrices, 2 x 8 by 8 x 2 (INT8_MATRICES), or 8 pairs at a time (INT8_PAIRS), 8 k of a column
  * lie side by side; else the 4 that a lane of a dot product sums. */
 #if CLIPGO_SIMD_NEON && defined(__ARM_FEATURE_MATMUL_INT8)
@@ -305,6 +298,18 @@ static inline void loads_stay(void) {
 #define INT8_PAIRS 0
 #endif
 #define LANE_K (INT8_MATRICES || INT8_PAIRS ? 8 : 4)
+
+/* Do sums begin at the bits of a float? (gemm_stage.inc) */
+#define FLOAT_SUMS (INT8_DOTS || INT8_MATRICES)
+
+/* Are the q of every other block of a row negative x / d? (gemm_stage.inc) */
+#define NEGATES_ODD (FLOAT_SUMS && SUM_OFFSET > 0)
+
+#if INT8_DOTS && (CLIPGO_SIMD_AVX512 || CLIPGO_SIMD_AVX2)
+#define CODE_BIAS 128
+#else
+#define CODE_BIAS 0
+#endif
 
 /* Products of bfloat16 pairs, summed in float32: f + w[2i] * x[2i] + w[2i+1] * x[2i+1] in lane i.
  * vf_pair_bf16    low[i] and high[i], rounded, as pair i
