@@ -132,7 +132,8 @@ static void bench_type(const clipgo_kernels *k, size_t type, uint32_t activation
         if (!k->plan(&m, types[type].id, n, cols, activations, 0)) continue;
         uint8_t *tensor = allocate(n * row_bytes);
         for (size_t i = 0; i < n * row_bytes; i++) tensor[i] = (uint8_t)(i * 2654435761u >> 13) & 0x37;
-        if (types[type].elements == 1) /* from 0.01 to 2: with subnormal numbers the processor would be what is measured */
+        if (types[type].elements ==
+            1) /* from 0.01 to 2: with subnormal numbers the processor would be what is measured */
             for (size_t i = types[type].bytes - 1; i < n * row_bytes; i += types[type].bytes) tensor[i] = 0x3c;
         m.data = allocate(m.panels * m.panel_bytes);
         double start = thread_seconds();
