@@ -31,7 +31,8 @@ typedef struct clipgo_matrix {
     uint32_t panel_rows;
     uint32_t panels;
     uint64_t panel_bytes;
-    uint8_t *data; /* panels * panel_bytes, 64-byte aligned */
+    uint8_t *data;  /* panels * panel_bytes, 64-byte aligned */
+    int32_t direct; /* 8-bit products stage nothing, on instruction sets with a gemm_direct.inc */
 } clipgo_matrix;
 
 /* What happens to a product before it is stored: dst = residual + scale * gate * act(x W^T + bias).

@@ -89,6 +89,7 @@ static int32_t plan(clipgo_weights *w, const factor *f, uint32_t activations, pa
         return fail(err, CLIPGO_ERR_TENSOR, f->tensor, "tensor %d has type %u, which this engine can't multiply",
                     f->tensor, t->type);
     }
+    p->matrix.direct = w->device->direct;
     p->next = w->packed;
     w->packed = *out = p;
     return CLIPGO_OK;

@@ -201,6 +201,7 @@ static void run(const job *j) {
     size_t prepared = isa->prepared_bytes(w.form, k);
     uint8_t *a = allocate(m * prepared);
     isa->prepare(w.form, a, x, k + PAD, m, k);
+    w.direct = (int32_t)(random_bits() & 1);
     isa->gemm(&w, a, m, 0, cut, &ep);
     isa->gemm(&w, a, m, cut, w.panels, &ep);
 
@@ -224,10 +225,11 @@ static void run(const job *j) {
             int int8 = w.form == CLIPGO_FORM_Q8 || w.form == CLIPGO_FORM_Q8_BLOCK;
             double random = !int8 ? 2e-6 : j->type->id == 10 ? 6e-5 : 2e-5;
             CHECK(error <= (j->extreme ? 4e-5 : random) * (1 + size + fabs(want)),
-                  "%s %s form %d m %zu n %zu k %zu extreme %d epilogue %d act %d: [%zu,%zu] is %.9g, want %.9g (terms "
+                  "%s %s form %d m %zu n %zu k %zu extreme %d epilogue %d act %d direct %d: [%zu,%zu] is %.9g, want "
+                  "%.9g (terms "
                   "%g)",
-                  isa->isa, j->type->name, (int)w.form, m, n, k, j->extreme, j->epilogue, j->act, r, c, got, want,
-                  size);
+                  isa->isa, j->type->name, (int)w.form, m, n, k, j->extreme, j->epilogue, j->act, w.direct, r, c, got,
+                  want, size);
         }
         for (size_t i = n; i < stride; i++) CHECK(dst[r * stride + i] == 12345, "%s wrote past the row", isa->isa);
     }
@@ -326,12 +328,14 @@ static void test_scales(const clipgo_kernels *isa) {
     uint8_t *a = allocate(isa->prepared_bytes(w.form, 32));
     isa->prepare(w.form, a, row, 32, 1, 32);
     float *out = allocate(HALVES * sizeof *out);
-    isa->gemm(&w, a, 1, 0, w.panels, &(clipgo_epilogue){.dst = out, .dst_stride = HALVES});
-    for (uint32_t h = 0; h < HALVES; h++) {
-        clipgo_kernels_scalar.dequantize_row(exact, tensor + h * BYTES, Q8_0, 32);
-        float want = 127 * exact[0];
-        CHECK(isfinite(want) ? out[h] == want : !isfinite(out[h]), "%s: scale %04x: %g, want %g", isa->isa, h,
-              (double)out[h], (double)want);
+    for (w.direct = 0; w.direct < 2; w.direct++) {
+        isa->gemm(&w, a, 1, 0, w.panels, &(clipgo_epilogue){.dst = out, .dst_stride = HALVES});
+        for (uint32_t h = 0; h < HALVES; h++) {
+            clipgo_kernels_scalar.dequantize_row(exact, tensor + h * BYTES, Q8_0, 32);
+            float want = 127 * exact[0];
+            CHECK(isfinite(want) ? out[h] == want : !isfinite(out[h]), "%s: scale %04x: %g, want %g", isa->isa, h,
+                  (double)out[h], (double)want);
+        }
     }
     free(tensor), free(w.data), free(a), free(out);
 }

@@ -86,6 +86,7 @@ static inline vf vf_of_sum(vi a) { return _mm512_castsi512_ps(a); }
 
 #if defined(__AVX512VNNI__)
 #define INT8_DOTS 1
+#define DIRECT_TILES 1
 static inline vi vi_dot(vi sum, vw w, va a, int quad) {
     return _mm512_dpbusd_epi32(sum, w, vi_broadcast(a + 4 * quad));
 }
@@ -276,6 +277,9 @@ static inline void loads_stay(void) {
 
 #ifndef INT8_DOTS
 #define INT8_DOTS 0
+#endif
+#ifndef DIRECT_TILES
+#define DIRECT_TILES 0
 #endif
 #ifndef INT16_SUMS
 #define INT16_SUMS 0
