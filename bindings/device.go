@@ -66,6 +66,7 @@ func (d *Device) Describe() (info DeviceInfo, err error) {
 type Ceilings struct {
 	F32, BF16, Int8 float64
 	Read            float64 // bytes per second from memory; 0: not measured
+	Handover        float64 // seconds in which a cache line goes from one thread to the next; 0: there is but one thread
 }
 
 // Ceilings measures the ceilings, the one of reading over a buffer of readBytes, or not if that is 0. It takes some
@@ -81,7 +82,7 @@ func (d *Device) Ceilings(readBytes int) (ceilings Ceilings, err error) {
 		if err := e.result(call, d.lib.fn.deviceCeilings(ptr, uint64(readBytes), &c, e)); err != nil {
 			return err
 		}
-		ceilings = Ceilings{F32: c.F32, BF16: c.BF16, Int8: c.Int8, Read: c.Read}
+		ceilings = Ceilings{F32: c.F32, BF16: c.BF16, Int8: c.Int8, Read: c.Read, Handover: c.Handover}
 		return nil
 	})
 	return ceilings, err

@@ -419,6 +419,8 @@ func TestCeilings(t *testing.T) {
 		require.NoError(t, err)
 		t.Logf("%s: %.3g", isa, c)
 		assert.Positive(t, c.Read)
+		assert.Positive(t, c.Handover)
+		assert.Less(t, c.Handover, 1.0)
 		if isa == "scalar" {
 			assert.Zero(t, c.F32+c.BF16+c.Int8, "no instructions of its own")
 		} else {

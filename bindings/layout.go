@@ -7,7 +7,7 @@ import (
 )
 
 // abiVersion is CLIPGO_ABI_VERSION of the clipgo.h that the records below mirror.
-const abiVersion = 7
+const abiVersion = 8
 
 // The structs of clipgo.h. The engine tells its own sizes and offsets, which are compared with these before anything else
 // is called.
@@ -71,6 +71,7 @@ type (
 	ceilingsRecord struct {
 		Size, Threads         uint32
 		F32, BF16, Int8, Read float64
+		Handover              float64
 	}
 )
 

@@ -92,7 +92,7 @@ func TestLayoutWithMoreFields(t *testing.T) {
 	}
 	assert.NoError(t, checkLayout(numbers))
 	assert.ErrorContains(t, checkLayout(append(numbers, 0)), "numbers, this program knows")
-	assert.ErrorContains(t, checkLayout(numbers[:len(numbers)-1]), "clipgo_ceilings Read is missing")
+	assert.ErrorContains(t, checkLayout(numbers[:len(numbers)-1]), "clipgo_ceilings Handover is missing")
 }
 
 // TestSymbolsAreTheHeaders has each function of clipgo.h, with as many parameters, exactly once.

@@ -88,6 +88,7 @@ type benchResult struct {
 	Share   *float64       `json:"share_of_ceiling"` // null: no ceiling, as of plain C
 	PeakRSS *float64       `json:"peak_rss_mb"`      // null: this system doesn't tell
 	StartMS float64        `json:"start_ms,omitempty"`
+	LineNS  float64        `json:"line_ns,omitempty"` // in which a cache line goes from thread to thread, before or after
 	Ops     []bench.OpTime `json:"ops,omitempty"`
 }
 
@@ -265,7 +266,7 @@ func (p *benchPlan) eachOf(ctx context.Context, file *scratchFile, shape bench.S
 				return fmt.Errorf("measuring %s, %s tower, %s weights: %w", shape.Name, tower, p.types[typ], err)
 			}
 			r := benchResult{Shape: shape.Name, Tower: tower, Type: p.types[typ], Batch: batch, Threads: m.Threads, Rows: m.Rows,
-				MS: m.MS, GFLOP: m.GFLOP, StartMS: m.StartMS, Ops: m.Ops}
+				MS: m.MS, GFLOP: m.GFLOP, StartMS: m.StartMS, LineNS: m.Ceilings.Handover * 1e9, Ops: m.Ops}
 			if ceiling := p.ceiling(p.policies[typ].Base(), m.Ceilings); ceiling > 0 {
 				share := m.GFLOP / (m.MS / 1e3) / (ceiling / 1e9)
 				r.Share = &share
@@ -302,8 +303,8 @@ func printMachine(w io.Writer, p *benchPlan, machines map[int]*bench.Machine) {
 }
 
 func printHeading(w io.Writer) {
-	fmt.Fprintf(w, "\n%-14s %-6s %-8s %5s %7s %5s %10s %8s %6s %8s %9s\n", "shape", "tower", "type", "batch", "threads", "rows",
-		"ms", "GFLOP/s", "share", "peak MB", "start ms")
+	fmt.Fprintf(w, "\n%-14s %-6s %-8s %5s %7s %5s %10s %8s %6s %8s %9s %8s\n", "shape", "tower", "type", "batch", "threads", "rows",
+		"ms", "GFLOP/s", "share", "peak MB", "start ms", "line ns")
 }
 
 func giga(rate float64) string {
@@ -314,15 +315,18 @@ func giga(rate float64) string {
 }
 
 func printResult(w io.Writer, r benchResult) error {
-	share, peak := "-", "-"
+	share, peak, line := "-", "-", "-"
 	if r.Share != nil {
 		share = fmt.Sprintf("%.1f %%", 100**r.Share)
 	}
 	if r.PeakRSS != nil {
 		peak = fmt.Sprintf("%.0f", *r.PeakRSS)
 	}
-	_, err := fmt.Fprintf(w, "%-14s %-6s %-8s %5d %7d %5d %10.2f %8.0f %6s %8s %9.0f\n", r.Shape, r.Tower, r.Type, r.Batch, r.Threads,
-		r.Rows, r.MS, r.GFLOP/r.MS*1e3, share, peak, r.StartMS)
+	if r.LineNS > 0 {
+		line = fmt.Sprintf("%.0f", r.LineNS)
+	}
+	_, err := fmt.Fprintf(w, "%-14s %-6s %-8s %5d %7d %5d %10.2f %8.0f %6s %8s %9.0f %8s\n", r.Shape, r.Tower, r.Type, r.Batch, r.Threads,
+		r.Rows, r.MS, r.GFLOP/r.MS*1e3, share, peak, r.StartMS, line)
 	for _, op := range r.Ops {
 		rate := ""
 		if op.GFLOP > 0 && op.MS > 0 {

@@ -95,7 +95,7 @@ extern "C" {
 #define CLIPGO_API __attribute__((visibility("default")))
 #endif
 
-#define CLIPGO_ABI_VERSION 7
+#define CLIPGO_ABI_VERSION 8
 
 enum {
     CLIPGO_OK = 0,
@@ -256,7 +256,8 @@ typedef struct clipgo_ceilings {
     double f32;       /* operations a second of them all, a multiply-add counted as two; 0: no such instructions */
     double bf16;
     double int8;
-    double read; /* bytes a second from memory */
+    double read;     /* bytes a second from memory */
+    double handover; /* seconds in which a cache line goes from a thread to the next; 0: there is but one */
 } clipgo_ceilings;
 
 typedef struct clipgo_idct_args {

@@ -51,6 +51,7 @@ int32_t clipgo_layout(uint32_t *out, uint64_t n) {
         F(clipgo_ycc_args, cb_offset), F(clipgo_ycc_args, cr_offset),
         S(clipgo_ceilings), F(clipgo_ceilings, size), F(clipgo_ceilings, threads), F(clipgo_ceilings, f32),
         F(clipgo_ceilings, bf16), F(clipgo_ceilings, int8), F(clipgo_ceilings, read),
+        F(clipgo_ceilings, handover),
 #undef S
 #undef F
         /* clang-format on */

@@ -13,16 +13,17 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROUNDS = 40, READS = 8 };
+enum { ROUNDS = 40, READS = 8, HANDOVERS = 1024 };
 static const uint64_t round_ns = 200000;
 
-/* One round: every thread does its part. */
+/* One round: every thread does its part, of the first of these that there is. */
 typedef struct round {
     uint64_t (*loop)(uint64_t n);
     uint64_t n;
-    const uint64_t *words; /* read instead, if loop is NULL */
+    const uint64_t *words; /* to be read */
     size_t words_each;
-    uint32_t threads;
+    _Alignas(64) atomic_uint line; /* to be handed over: whose turn it is, counted on */
+    _Alignas(64) uint32_t threads;
     atomic_uint here;
     struct part {
         _Alignas(64) uint64_t ns, amount;
@@ -44,6 +45,17 @@ static uint64_t read_words(const uint64_t *p, size_t n) {
     return n / 8 * 64;
 }
 
+/* The turns of a thread, of HANDOVERS in all. */
+static uint64_t hand_over(round *r, uint32_t thread) {
+    uint64_t turns = 0;
+    for (uint32_t turn = thread; turn < HANDOVERS; turn += r->threads, turns++) {
+        for (uint32_t spins = 1; atomic_load_explicit(&r->line, memory_order_acquire) != turn; spins++)
+            if (spins % 4096 == 0) sched_yield(); /* threads may have to share a core */
+        atomic_store_explicit(&r->line, turn + 1, memory_order_release);
+    }
+    return turns;
+}
+
 /* There are as many chunks as threads, and a thread that has one waits for the others: each does exactly one. */
 static void do_part(void *arg, uint32_t chunk, uint32_t thread) {
     round *r = arg;
@@ -52,7 +64,9 @@ static void do_part(void *arg, uint32_t chunk, uint32_t thread) {
     while (atomic_load(&r->here) < r->threads) sched_yield();
     struct part *p = &r->parts[chunk];
     uint64_t begin = thread_ns();
-    p->amount = r->loop != NULL ? r->loop(r->n) : read_words(r->words + chunk * r->words_each, r->words_each);
+    p->amount = r->loop != NULL    ? r->loop(r->n)
+                : r->words != NULL ? read_words(r->words + chunk * r->words_each, r->words_each)
+                                   : hand_over(r, chunk);
     p->ns = thread_ns() - begin;
 }
 
@@ -60,6 +74,7 @@ static void do_part(void *arg, uint32_t chunk, uint32_t thread) {
 static double run_round(round *r, pool *p) {
     double rate = 0;
     atomic_store(&r->here, 0);
+    atomic_store(&r->line, 0);
     pool_run(p, r->threads, do_part, r, NULL);
     for (uint32_t i = 0; i < r->threads; i++)
         if (r->parts[i].ns > 0) rate += (double)r->parts[i].amount * 1e9 / (double)r->parts[i].ns;
@@ -99,6 +114,16 @@ static double read_rate(round *r, pool *p, const uint64_t *words, uint64_t bytes
     return typical(rates, READS);
 }
 
+static double handover_time(round *r, pool *p) {
+    double rates[ROUNDS];
+    if (r->threads < 2) return 0;
+    r->loop = NULL;
+    r->words = NULL;
+    for (int i = 0; i < ROUNDS; i++) rates[i] = run_round(r, p);
+    double rate = typical(rates, ROUNDS);
+    return rate > 0 ? 1 / rate : 0;
+}
+
 int32_t ceilings_measure(clipgo_device *device, uint64_t read_bytes, clipgo_ceilings *ceilings, clipgo_error *err) {
     const clipgo_kernels *k = device->kernels;
     pool *p = device->pool;
@@ -121,6 +146,7 @@ int32_t ceilings_measure(clipgo_device *device, uint64_t read_bytes, clipgo_ceil
         .bf16 = loop_rate(r, p, k->ceiling_bf16),
         .int8 = loop_rate(r, p, k->ceiling_int8),
         .read = read_rate(r, p, words, read_bytes),
+        .handover = handover_time(r, p),
     };
     pool_leave(p);
     free(words);

@@ -243,6 +243,7 @@ static void test_describe(void) {
     CHECK(clipgo_device_ceilings(device, 0, &c, &err) == CLIPGO_OK && c.threads == info.threads && c.read == 0,
           "%u threads, %g bytes/s, %s", c.threads, c.read, err.message);
     int wide = strcmp(info.isa, "scalar") != 0;
+    CHECK((c.handover > 0) == (info.threads > 1), "%g s", c.handover);
     CHECK((c.f32 > 0) == wide && (c.int8 > 0) == wide && c.bf16 >= 0, "%g %g %g operations/s", c.f32, c.bf16, c.int8);
     CHECK(clipgo_device_ceilings(device, 1, &c, &err) == CLIPGO_OK, "fewer bytes than threads: %s", err.message);
     clipgo_device_free(device);
@@ -418,14 +419,15 @@ static void test_restore(void) {
     clipgo_program_free(s.program);
     s.context = NULL, s.program = NULL;
     for (int more = -64; more <= 64; more += 128)
-        CHECK(clipgo_program_restore(s.weights, &desc, m.values, m.ops, kept, bytes + (uint64_t)(int64_t)more, &s.program,
-                                     &s.err) == CLIPGO_ERR_ARGUMENT &&
+        CHECK(clipgo_program_restore(s.weights, &desc, m.values, m.ops, kept, bytes + (uint64_t)(int64_t)more,
+                                     &s.program, &s.err) == CLIPGO_ERR_ARGUMENT &&
                   s.program == NULL && (uint64_t)s.err.detail == bytes,
               "%s", s.err.message);
     memset(out, 0, sizeof out);
     CHECK(clipgo_program_restore(s.weights, &desc, m.values, m.ops, kept, bytes, &s.program, &s.err) == CLIPGO_OK, "%s",
           s.err.message);
-    CHECK(clipgo_program_panels(s.program, &panels, &bytes, &s.err) == CLIPGO_OK && panels == kept, "%s", s.err.message);
+    CHECK(clipgo_program_panels(s.program, &panels, &bytes, &s.err) == CLIPGO_OK && panels == kept, "%s",
+          s.err.message);
     CHECK(clipgo_context_create(s.program, &context_options, &s.context, &s.err) == CLIPGO_OK, "%s", s.err.message);
     CHECK(run_with(&s, BATCH, ROWS) == CLIPGO_OK && memcmp(out, want, sizeof out) == 0, "%s", s.err.message);
     close_all(&s);
@@ -450,7 +452,8 @@ static void test_plan(void) {
     s.context = NULL, s.program = NULL;
 
     desc.flags = CLIPGO_PROGRAM_PLAN;
-    CHECK(clipgo_program_create(s.weights, &desc, m.values, m.ops, &s.program, &s.err) == CLIPGO_OK, "%s", s.err.message);
+    CHECK(clipgo_program_create(s.weights, &desc, m.values, m.ops, &s.program, &s.err) == CLIPGO_OK, "%s",
+          s.err.message);
     static _Alignas(64) uint8_t none[64];
     clipgo_program *restored;
     CHECK(clipgo_program_restore(s.weights, &desc, m.values, m.ops, none, sizeof none, &restored, &s.err) ==

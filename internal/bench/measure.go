@@ -120,9 +120,11 @@ func Measure(ctx context.Context, j Job, first func() error) (*Sample, error) {
 // Ceilings are what no product can exceed.
 type Ceilings = bindings.Ceilings
 
-// Best returns the greater of each two.
+// Best returns the better of each two measurements, but the longer handover: how far apart the cores are that threads run on may
+// change meanwhile.
 func Best(a, b Ceilings) Ceilings {
-	return Ceilings{F32: max(a.F32, b.F32), BF16: max(a.BF16, b.BF16), Int8: max(a.Int8, b.Int8), Read: max(a.Read, b.Read)}
+	return Ceilings{F32: max(a.F32, b.F32), BF16: max(a.BF16, b.BF16), Int8: max(a.Int8, b.Int8), Read: max(a.Read, b.Read),
+		Handover: max(a.Handover, b.Handover)}
 }
 
 // repeat runs for at least a while and returns the time of each run.
