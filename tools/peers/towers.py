@@ -112,10 +112,12 @@ def visit(call, seconds=1.5, least=5):
     return 1e3 * fast_median(times)
 
 
-def visit_clipgo(options, shape, tower, weights):
+def visit_clipgo(options, shape, tower, weights, lines):
     command = [options.clipgo, "bench", "--json", "--shape", shape, "--tower", tower, "--type", weights,
                "--batch", str(options.batch), "--threads", str(options.threads), *CLIPGO[weights]]
-    return options.batch * json.loads(subprocess.check_output(command))["results"][0]["ms"]
+    result = json.loads(subprocess.check_output(command))["results"][0]
+    lines.append(result.get("line_ns", 0))
+    return options.batch * result["ms"]
 
 
 def visit_ggml(options, shape, tower, weights):
@@ -142,12 +144,12 @@ def library_visits(options, shape, tower, folder):
 def compare(options, shape, tower):
     rivals = {name: weights for name, weights in RIVALS.items() if name.split()[0] in options.rivals}
     kinds = [weights for weights in CLIPGO if weights in rivals.values() or weights == "q4_0"]
-    times = {}
+    times, lines = {}, []
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         others = dict(library_visits(options, shape, tower, folder))
         visits = {}
         for kind in kinds:  # each next to those that it is held against
-            visits[kind] = partial(visit_clipgo, options, shape, tower, kind)
+            visits[kind] = partial(visit_clipgo, options, shape, tower, kind, lines)
             for name in (name for name, weights in rivals.items() if weights == kind):
                 visits[name] = others.get(name) or partial(visit_ggml, options, shape, tower, name.split()[1])
         for _ in range(options.visits):
@@ -160,6 +162,9 @@ def compare(options, shape, tower):
         print(f"{shape:12} {tower:6} clipgo {weights:17} {ms[weights]:9.2f} ms")
     for name, weights in rivals.items():
         print(f"{shape:12} {tower:6} {name:24} {ms[name]:9.2f} ms  ratio {ms[name] / ms[weights]:5.2f} to {weights}", flush=True)
+    lines.sort()  # how far apart the cores were changes on some virtual machines, and with it everybody's times
+    print(f"{shape:12} {tower:6} meanwhile a cache line took {lines[0]:.0f} to {lines[-1]:.0f} ns from thread to thread, "
+          f"{statistics.median(lines):.0f} as a rule", flush=True)
 
 
 def main():
