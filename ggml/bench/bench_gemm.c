@@ -9,7 +9,6 @@
  * the faster half of 16 runs. */
 #define _POSIX_C_SOURCE 200809L
 #include "dispatch.h"
-#include "processor.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -131,7 +130,7 @@ static void bench_type(const clipgo_kernels *k, size_t type, uint32_t activation
         clipgo_matrix m;
         size_t n = shapes[s][0], cols = shapes[s][1], row_bytes = cols / types[type].elements * types[type].bytes;
         if (!k->plan(&m, types[type].id, n, cols, activations, 0)) continue;
-        m.direct = (cpu_features() & CPU_SPARE_UNITS) != 0;
+        m.direct = dispatch_direct();
         uint8_t *tensor = allocate(n * row_bytes);
         for (size_t i = 0; i < n * row_bytes; i++) tensor[i] = (uint8_t)(i * 2654435761u >> 13) & 0x37;
         /* Floats from 0.01 to 2: of subnormal ones the processor's way with them would be what is measured. */

@@ -124,7 +124,7 @@ int32_t clipgo_device_create(const clipgo_device_options *options, clipgo_device
     int error;
     d->kernels = kernels;
     d->narrow = dispatch_narrow(kernels);
-    d->direct = (cpu_features() & CPU_SPARE_UNITS) != 0;
+    d->direct = dispatch_direct();
     /* Panels pass through the rest. Virtual machines tell odd sizes. */
     uint64_t l2 = cpu_l2_bytes();
     d->cached_bytes = l2 <= (512u << 10) ? 384u << 10 : l2 > (2u << 20) ? 1280u << 10 : l2 / 8 * 5;

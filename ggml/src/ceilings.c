@@ -104,23 +104,25 @@ static double loop_rate(round *r, pool *p, uint64_t (*loop)(uint64_t n)) {
     return typical(rates, ROUNDS);
 }
 
+static double rate_of(round *r, pool *p, int rounds) {
+    double rates[ROUNDS];
+    for (int i = 0; i < rounds; i++) rates[i] = run_round(r, p);
+    return typical(rates, (size_t)rounds);
+}
+
 static double read_rate(round *r, pool *p, const uint64_t *words, uint64_t bytes) {
-    double rates[READS];
     if (words == NULL) return 0;
     r->loop = NULL;
     r->words = words;
     r->words_each = bytes / sizeof *words / r->threads;
-    for (int i = 0; i < READS; i++) rates[i] = run_round(r, p);
-    return typical(rates, READS);
+    return rate_of(r, p, READS);
 }
 
 static double handover_time(round *r, pool *p) {
-    double rates[ROUNDS];
     if (r->threads < 2) return 0;
     r->loop = NULL;
     r->words = NULL;
-    for (int i = 0; i < ROUNDS; i++) rates[i] = run_round(r, p);
-    double rate = typical(rates, ROUNDS);
+    double rate = rate_of(r, p, ROUNDS);
     return rate > 0 ? 1 / rate : 0;
 }
 

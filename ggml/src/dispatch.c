@@ -43,6 +43,8 @@ const clipgo_kernels *dispatch_find(const char *name) {
     return NULL;
 }
 
+int32_t dispatch_direct(void) { return (cpu_features() & CPU_SPARE_UNITS) != 0; }
+
 const clipgo_kernels *dispatch_narrow(const clipgo_kernels *k) {
     uint32_t have = cpu_features(), needs = 0;
     for (size_t i = 0; i < SETS; i++)

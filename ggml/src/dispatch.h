@@ -14,4 +14,7 @@ const clipgo_kernels *dispatch_find(const char *name);
  * gains nothing. */
 const clipgo_kernels *dispatch_narrow(const clipgo_kernels *k);
 
+/* What matrices are to say of themselves in clipgo_matrix.direct. */
+int32_t dispatch_direct(void);
+
 #endif

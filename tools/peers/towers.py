@@ -163,8 +163,9 @@ def compare(options, shape, tower):
     for name, weights in rivals.items():
         print(f"{shape:12} {tower:6} {name:24} {ms[name]:9.2f} ms  ratio {ms[name] / ms[weights]:5.2f} to {weights}", flush=True)
     lines.sort()  # how far apart the cores were changes on some virtual machines, and with it everybody's times
-    print(f"{shape:12} {tower:6} meanwhile a cache line took {lines[0]:.0f} to {lines[-1]:.0f} ns from thread to thread, "
-          f"{statistics.median(lines):.0f} as a rule", flush=True)
+    if options.threads > 1:
+        print(f"{shape:12} {tower:6} meanwhile a cache line took {lines[0]:.0f} to {lines[-1]:.0f} ns from thread to thread, "
+              f"{statistics.median(lines):.0f} as a rule", flush=True)
 
 
 def main():
