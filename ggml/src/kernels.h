@@ -122,7 +122,7 @@ typedef struct clipgo_kernels {
     size_t (*prepared_bytes)(clipgo_form form, size_t cols);
     /* Prepares rows of activations: dst [rows, prepared_bytes], src [rows, src_stride]. */
     void (*prepare)(clipgo_form form, void *dst, const float *src, size_t src_stride, size_t rows, size_t cols);
-    /* The same of columns [from, from + cols) of rows that have `width`, in the forms Q8 and Q8_BLOCK; src begins at column
+    /* The same of columns [from, from + cols) of rows that have `width`, in all forms but F32; src begins at column
      * from. Both are multiples of PREPARED_GROUP. */
     void (*prepare_columns)(clipgo_form form, void *dst, const float *src, size_t src_stride, size_t rows, size_t width,
                             size_t from, size_t cols);

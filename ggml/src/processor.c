@@ -17,6 +17,9 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#endif
 #if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -35,6 +38,17 @@ static uint32_t saved_registers(void) {
 static int is_intel(void) {
     uint32_t most, name[3];
     return __get_cpuid(0, &most, &name[0], &name[2], &name[1]) && memcmp(name, "GenuineIntel", sizeof name) == 0;
+}
+
+/* Linux saves tiles, 8 KiB, only for a process that has asked for them. It is refused where the stack of a signal handler
+ * couldn't hold them. */
+static int may_use_tiles(void) {
+#if defined(__linux__) && defined(SYS_arch_prctl)
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM, the bit of XCR0 */
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return 0;
+#endif
 }
 
 uint32_t cpu_features(void) {
@@ -59,6 +73,9 @@ uint32_t cpu_features(void) {
         /* Intel's cores since Sapphire Rapids, which AVX512FP16 tells from Cooper Lake: VDPBF16PS starts every other cycle,
          * as such products are meant for AMX, where float32 has two multiplications a cycle. */
         if (bit(d7, 23) && is_intel()) features |= CPU_SLOW_BF16;
+        if ((features & CPU_AVX512BF16) && (saved & 0x60000) == 0x60000 && bit(d7, 22) && bit(d7, 24) && bit(d7, 25) &&
+            may_use_tiles())
+            features |= CPU_AMX;
     }
     return features;
 }

@@ -144,8 +144,7 @@ static int can_prepare(const clipgo_program *p, const step *s, int32_t index) {
     if (s->op.kind == CLIPGO_OP_NORM) return 1;
     if (s->packed[1] != NULL) return 0;
     const clipgo_matrix *m = &s->packed[0]->matrix;
-    clipgo_form form = p->prepared[index].form;
-    return (form == CLIPGO_FORM_Q8 || form == CLIPGO_FORM_Q8_BLOCK) && m->rows % PREPARED_GROUP == 0 &&
+    return p->prepared[index].form != CLIPGO_FORM_F32 && m->rows % PREPARED_GROUP == 0 &&
            PREPARED_GROUP % m->panel_rows == 0;
 }
 

@@ -263,13 +263,13 @@ func (f *fixture) stored() [][]byte {
 }
 
 // oracle runs the program in the interpreter.
-func (f *fixture) oracle(in []byte, a bindings.Activations) ([]byte, error) {
+func (f *fixture) oracle(in []byte, o refvm.Options) ([]byte, error) {
 	f.t.Helper()
 	weights, err := refvm.Stored(&f.Program, f.stored())
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	vm, err := refvm.New(&f.Program, weights, refvm.Options{Activations: refvm.Activations(a)})
+	vm, err := refvm.New(&f.Program, weights, o)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -344,24 +344,21 @@ func (f *fixture) run(d device, in []byte) ([]byte, error) {
 func (f *fixture) compare(tol float64) {
 	f.t.Helper()
 	in := f.input()
-	var wants [4][]byte
+	wants := map[refvm.Options][]byte{}
 	for _, d := range devices(f.t) {
-		a := f.activations
-		if a == bindings.ActivationsBF16 && !hasBF16(d.isa) {
-			a = bindings.ActivationsInt8
-		}
-		if wants[a] == nil {
-			want, err := f.oracle(in, a)
+		o := roundings(f.activations, d.isa)
+		if wants[o] == nil {
+			want, err := f.oracle(in, o)
 			if err != nil {
 				f.t.Fatalf("interpreter: %v\n%s", err, f.String())
 			}
-			wants[a] = want
+			wants[o] = want
 		}
 		got, err := f.run(d, in)
 		if err != nil {
 			f.t.Fatalf("%s, %d threads: %v\n%s", d.isa, d.threads, err, f.String())
 		}
-		if err := f.difference(got, wants[a], tol); err != nil {
+		if err := f.difference(got, wants[o], tol); err != nil {
 			f.t.Errorf("%s, %d threads, activations %d, %d items of %d rows: %v\n%s", d.isa, d.threads, f.activations, f.batch,
 				f.rows, err, f.String())
 		}
@@ -376,8 +373,14 @@ func (f *fixture) compare(tol float64) {
 	}
 }
 
-// hasBF16 says on which instruction sets the engine multiplies bfloat16; the others keep float32, as clipgo.h allows.
-func hasBF16(isa string) bool { return isa == "avx512bf16" || isa == "i8mm" }
+// roundings are what an instruction set makes of a kind of activations, as clipgo.h allows: not all multiply bfloat16, and
+// one multiplies it instead of bytes.
+func roundings(a bindings.Activations, isa string) refvm.Options {
+	if a == bindings.ActivationsBF16 && isa != "avx512bf16" && isa != "i8mm" && isa != "amx" {
+		a = bindings.ActivationsInt8
+	}
+	return refvm.Options{Activations: refvm.Activations(a), Tiles: isa == "amx" && a != bindings.ActivationsF32}
+}
 
 // difference compares outputs element by element with tol * (rms of the row + |want|).
 func (f *fixture) difference(got, want []byte, tol float64) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/clipgo/clipgo/bindings"
 	"github.com/clipgo/clipgo/gguf"
 	"github.com/clipgo/clipgo/internal/program"
+	"github.com/clipgo/clipgo/internal/refvm"
 )
 
 // exact is the tolerance of ops that do at most one operation on an element, and round once as the interpreter does.
@@ -173,7 +174,7 @@ func TestActEverywhere(t *testing.T) {
 			for i, x := range points {
 				f := newFixture(t, uint64(i), 1, 1)
 				f.Output("y", f.Act(f.given(program.Fixed(1), 1, func(int) []float32 { return []float32{x} }), act))
-				want, err := f.oracle(f.input(), bindings.ActivationsF32)
+				want, err := f.oracle(f.input(), refvm.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}

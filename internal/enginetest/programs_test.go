@@ -278,7 +278,7 @@ func TestBadInputs(t *testing.T) {
 			f := newFixture(t, 1, 1, c.rows)
 			c.build(f)
 			in := f.input()
-			if _, err := f.oracle(in, bindings.ActivationsF32); err == nil {
+			if _, err := f.oracle(in, refvm.Options{}); err == nil {
 				t.Error("the interpreter takes it")
 			} else {
 				t.Log(err)

@@ -17,8 +17,13 @@ const (
 )
 
 // form returns how activations are kept against weights of a type, which are rounded to Q8_0 if they may.
-func (a Activations) form(t gguf.Type, mayRound bool) Activations {
+func (o Options) form(t gguf.Type, mayRound bool) Activations {
+	a := o.Activations
 	switch {
+	case a == F32:
+		return F32
+	case (t.Quantized() || mayRound) && o.Tiles:
+		return BF16
 	case (t.Quantized() || mayRound) && a == BF16:
 		return Int8
 	case t.Quantized() || mayRound:
@@ -35,7 +40,7 @@ func (r *run) linear() error {
 	prepared := map[Activations][]float64{}
 	for k := range int(op.I[1]) {
 		t := r.program.Tensors[op.W[k]]
-		form := r.options.Activations.form(t.Type, op.I[2] == 1)
+		form := r.options.form(t.Type, op.I[2] == 1)
 		if prepared[form] == nil {
 			x, err := r.prepare(form)
 			if err != nil {

@@ -32,7 +32,8 @@ const (
 // Options change how a program is run.
 type Options struct {
 	Activations Activations
-	Threads     int // 0: GOMAXPROCS
+	Tiles       bool // what would be rounded to 8 bits is rounded to bfloat16, and so are the weights: Intel's AMX
+	Threads     int  // 0: GOMAXPROCS
 }
 
 // VM runs one program. It is immutable and may be used by several goroutines.

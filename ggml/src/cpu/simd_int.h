@@ -37,6 +37,7 @@
 #define CLIPGO_SIMD_INT_H
 
 #include "simd.h"
+#include "tiles.h"
 
 #if CLIPGO_SIMD_AVX512 || CLIPGO_SIMD_AVX2
 /* The sum of q + 128, less 16 * 128. */
@@ -84,7 +85,9 @@ static inline void vf_store_i8(int8_t *p, vf a) {
 static inline void vw_store(uint8_t *p, vw w) { _mm512_storeu_si512(p, w); }
 static inline vf vf_of_sum(vi a) { return _mm512_castsi512_ps(a); }
 
-#if defined(__AVX512VNNI__)
+#if BF16_TILES
+/* no products of bytes: gemm_amx.inc */
+#elif defined(__AVX512VNNI__)
 #define INT8_DOTS 1
 #define DIRECT_TILES 1
 static inline vi vi_dot(vi sum, vw w, va a, int quad) {
@@ -290,7 +293,7 @@ static inline void loads_stay(void) {
 #endif
 
 /* Where int8 are multiplied as matrices, 2 x 8 by 8 x 2 (INT8_MATRICES), or 8 pairs at a time (INT8_PAIRS), 8 k of a column
- * lie side by side; else the 4 that a lane of a dot product sums. */
+ * lie side by side; the 2 that a tile of bfloat16 has side by side; else the 4 that a lane of a dot product sums. */
 #if CLIPGO_SIMD_NEON && defined(__ARM_FEATURE_MATMUL_INT8)
 #define INT8_MATRICES 1
 #define INT8_PAIRS 0
@@ -301,7 +304,7 @@ static inline void loads_stay(void) {
 #define INT8_MATRICES 0
 #define INT8_PAIRS 0
 #endif
-#define LANE_K (INT8_MATRICES || INT8_PAIRS ? 8 : 4)
+#define LANE_K (BF16_TILES ? 2 : INT8_MATRICES || INT8_PAIRS ? 8 : 4)
 
 /* Do sums begin at the bits of a float? (gemm_stage.inc) */
 #define FLOAT_SUMS (INT8_DOTS || INT8_MATRICES)
@@ -319,7 +322,8 @@ static inline void loads_stay(void) {
  * vf_pair_bf16    low[i] and high[i], rounded, as pair i
  * vf_store_bf16   VF_WIDTH floats, rounded */
 #if CLIPGO_SIMD_AVX512 && defined(__AVX512BF16__)
-#define SIMD_BF16 1
+#define BF16_STORES 1
+#define SIMD_BF16 (!BF16_TILES) /* where there are tiles, VDPBF16PS is slow */
 static inline vf vf_dot_bf16(vf w, vf x, vf f) { return _mm512_dpbf16_ps(f, (__m512bh)w, (__m512bh)x); }
 static inline void vf_store_bf16(void *p, vf a) { _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh(a)); }
 static inline vf vf_pair_bf16(vf low, vf high) {
@@ -328,6 +332,7 @@ static inline vf vf_pair_bf16(vf low, vf high) {
     return _mm512_castsi512_ps(_mm512_or_si512(l, _mm512_slli_epi32(h, 16)));
 }
 #elif CLIPGO_SIMD_NEON && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+#define BF16_STORES 1
 #define SIMD_BF16 1
 static inline vf vf_dot_bf16(vf w, vf x, vf f) {
     return vbfdotq_f32(f, vreinterpretq_bf16_f32(w), vreinterpretq_bf16_f32(x));
@@ -338,6 +343,7 @@ static inline vf vf_pair_bf16(vf low, vf high) {
     return vreinterpretq_f32_u32(vorrq_u32(vmovl_u16(l), vshll_n_u16(h, 16)));
 }
 #else
+#define BF16_STORES 0
 #define SIMD_BF16 0
 static inline vf vf_dot_bf16(vf w, vf x, vf f) { return (void)w, (void)x, f; } /* never called */
 static inline vf vf_pair_bf16(vf low, vf high) { return (void)high, low; }
