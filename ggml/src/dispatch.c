@@ -49,7 +49,7 @@ const clipgo_kernels *dispatch_narrow(const clipgo_kernels *k) {
     uint32_t have = cpu_features(), needs = 0;
     for (size_t i = 0; i < SETS; i++)
         if (sets[i].kernels == k) needs = sets[i].needs;
-    if (!(have & CPU_WIDE_SLOWS) || !(needs & CPU_AVX512)) return NULL;
+    if (!(have & CPU_WIDE_SLOWS) || !(needs & CPU_AVX512) || (needs & CPU_AMX)) return NULL;
     for (size_t i = 0; i < SETS; i++)
         if ((sets[i].needs & CPU_AVX2) && (sets[i].needs & have) == sets[i].needs) return sets[i].kernels;
     return NULL;
