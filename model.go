@@ -91,7 +91,8 @@ func WithISA(name string) Option { return func(o *options) { o.engine.ISA = name
 // WithInterpreter computes in Go, slowly, without the native library.
 func WithInterpreter() Option { return func(o *options) { o.engine.Interpreter = true } }
 
-// Activations says how the left sides of matrix products with quantised weights are kept.
+// Activations says how the left sides of matrix products with quantised weights are kept. Where the processor has Intel's
+// AMX, bfloat16 stands in for 8 bits: it rounds less.
 type Activations = bindings.Activations
 
 // The kinds of activations. Without an option the native engine takes Int8 and the interpreter Float32.

@@ -11,7 +11,8 @@ type Program struct {
 	nOps int
 }
 
-// Activations says how the left sides of matrix products are kept.
+// Activations says how the left sides of matrix products are kept. The instruction set amx keeps bfloat16, which rounds
+// less, in place of 8 bits.
 type Activations uint32
 
 // The kinds of activations.

@@ -25,9 +25,9 @@ func benchCommand(s streams) *cli.Command {
 the median of the faster half of the runs, divided by the batch. GFLOP counts, per picture or text, the products and
 the attention of all rows in all blocks, as papers do, though of the last block only the pooled row is computed; a
 multiply-add is two. The share is GFLOP / ms of the ceiling: what the same threads can do at most of the arithmetic
-that the type is computed with, measured just before and after (8-bit integers for quantised types, else float32, or
-bfloat16 with --fast where the processor has it). Peak memory is the whole process's, in millions of bytes; start is
-the time from starting that process to its first result.
+that the type is computed with, measured just before and after (8-bit integers for quantised types, or bfloat16 on the
+instruction set amx; else float32, or bfloat16 with --fast where the processor has it). Peak memory is the whole
+process's, in millions of bytes; start is the time from starting that process to its first result.
 
 Examples:
   clipgo bench
@@ -267,7 +267,7 @@ func (p *benchPlan) eachOf(ctx context.Context, file *scratchFile, shape bench.S
 			}
 			r := benchResult{Shape: shape.Name, Tower: tower, Type: p.types[typ], Batch: batch, Threads: m.Threads, Rows: m.Rows,
 				MS: m.MS, GFLOP: m.GFLOP, StartMS: m.StartMS, LineNS: m.Ceilings.Handover * 1e9, Ops: m.Ops}
-			if ceiling := p.ceiling(p.policies[typ].Base(), m.Ceilings); ceiling > 0 {
+			if ceiling := p.ceiling(p.policies[typ].Base(), m.ISA, m.Ceilings); ceiling > 0 {
 				share := m.GFLOP / (m.MS / 1e3) / (ceiling / 1e9)
 				r.Share = &share
 			}
@@ -284,8 +284,10 @@ func (p *benchPlan) eachOf(ctx context.Context, file *scratchFile, shape bench.S
 }
 
 // ceiling is the one of the arithmetic that a type's products are computed with.
-func (p *benchPlan) ceiling(t gguf.Type, c bench.Ceilings) float64 {
+func (p *benchPlan) ceiling(t gguf.Type, isa string, c bench.Ceilings) float64 {
 	switch {
+	case t.Quantized() && p.activations != clipgo.Float32 && isa == "amx": // its products are all of bfloat16
+		return c.BF16
 	case t.Quantized() && p.activations != clipgo.Float32:
 		return c.Int8
 	case (t == gguf.F16 || t == gguf.BF16) && p.activations == clipgo.BFloat16 && c.BF16 > 0:

@@ -195,6 +195,7 @@ typedef struct clipgo_op {
 } clipgo_op; /* 128 bytes */
 
 enum {
+    /* These say how much may be rounded. An instruction set may round less: amx keeps bfloat16 where others keep 8 bits. */
     CLIPGO_ACTIVATIONS_F32 = 0,        /* products in float32 whatever the weights' type */
     CLIPGO_ACTIVATIONS_INT8 = 1,       /* with quantised weights: 8-bit activations, a scale per 128 columns */
     CLIPGO_ACTIVATIONS_INT8_BLOCK = 2, /* the same with a scale per 32 columns: finer and slower */

@@ -29,6 +29,7 @@ type Job struct {
 
 // Sample is what was measured.
 type Sample struct {
+	ISA      string
 	Threads  int
 	Rows     int     // of an item: patches and class token, or tokens
 	MS       float64 // per item: the median of the faster half of the runs
@@ -87,7 +88,7 @@ func Measure(ctx context.Context, j Job, first func() error) (*Sample, error) {
 		return nil, err
 	}
 
-	s := &Sample{Threads: e.Threads, Rows: rows, GFLOP: totalFLOP(whole, rows) / 1e9, Computed: totalFLOP(p, rows) / 1e9}
+	s := &Sample{ISA: e.ISA, Threads: e.Threads, Rows: rows, GFLOP: totalFLOP(whole, rows) / 1e9, Computed: totalFLOP(p, rows) / 1e9}
 	if j.Tower == Image {
 		s.Rows = towerRows(p)
 	}
