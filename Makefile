@@ -16,7 +16,7 @@ RELEASE  := $(BUILD)/release
 # QUIET LOG COMMAND: runs the command with its output in the log, which is printed if it fails.
 QUIET := sh -c 'log=$$1; shift; MAKEFLAGS= "$$@" >"$$log" 2>&1 || { cat "$$log"; exit 1; }' quiet
 
-.PHONY: all build demo test setup library check race asan tsan aarch64 format fuzz bench counts footprint clean
+.PHONY: all build demo test setup library check race asan tsan aarch64 emulated format fuzz bench counts footprint clean
 
 all: build
 
@@ -67,6 +67,13 @@ aarch64: setup
 	cmake --preset aarch64
 	cmake --build --preset aarch64 -j 4
 	ctest --test-dir $(BUILD)/aarch64 --output-on-failure
+
+## emulated: the C tests for x86's wide instruction sets, AMX among them, on any x86-64
+emulated: setup
+	@tools/setup.sh simde
+	cmake --preset $@
+	cmake --build --preset $@ -j 4
+	ctest --test-dir $(BUILD)/$@ --output-on-failure -R simde
 
 ## bench: towers of the usual sizes, then the engine's kernels
 bench: build

@@ -2,10 +2,11 @@
 # Installs what building clipgo needs and this machine lacks, where apt (as root) or Homebrew can; else says how to.
 # usage: setup.sh            cmake
 #        setup.sh aarch64    a cross compiler for 64-bit Arm, and qemu
+#        setup.sh simde      x86's wide instructions in plain C
 set -eu
 
-need() { # need COMMAND DEBIAN-PACKAGES HOMEBREW-PACKAGES
-    command -v "$1" >/dev/null 2>&1 && return 0
+need() { # need COMMAND-OR-FILE DEBIAN-PACKAGES HOMEBREW-PACKAGES
+    command -v "$1" >/dev/null 2>&1 || [ -e "$1" ] && return 0
     if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
         echo "setup: installing $2" >&2
         apt-get update -qq >/dev/null
@@ -34,8 +35,11 @@ aarch64)
     need aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ""
     need qemu-aarch64 qemu-user ""
     ;;
+simde)
+    need /usr/include/simde/x86/avx512.h libsimde-dev ""
+    ;;
 *)
-    echo "setup: unknown part $1: expected nothing or aarch64" >&2
+    echo "setup: unknown part $1: expected nothing, aarch64 or simde" >&2
     exit 2
     ;;
 esac

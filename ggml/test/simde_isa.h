@@ -1,4 +1,4 @@
-/* simde_isa.h: AVX-512, VNNI and bfloat16 instructions in plain C, by SIMDe (Debian: libsimde-dev), so that the kernels
+/* simde_isa.h: AVX-512, VNNI, bfloat16 and AMX instructions in plain C, by SIMDe (Debian: libsimde-dev), so that the kernels
  * of those instruction sets run on processors that lack them. A test build compiles each isa_*.c that the processor
  * doesn't run with -mavx2 -mfma -mf16c -include simde_isa.h -DCLIPGO_SIMDE_<feature>... in the place of its own flags.
  */
@@ -163,6 +163,59 @@ static inline __m256i clipgo_cvtneps_pbh(simde__m512 a) { /* to nearest even */
     return _mm256_loadu_si256((const __m256i *)(const void *)to);
 }
 #define _mm512_cvtneps_pbh(a) clipgo_cvtneps_pbh(a)
+#endif
+#if defined(CLIPGO_SIMDE_AMX)
+#define __AMX_BF16__ 1
+static inline simde__m512i clipgo_cvtne2ps_pbh(simde__m512 high, simde__m512 low) {
+    __m256i halves[2] = {clipgo_cvtneps_pbh(low), clipgo_cvtneps_pbh(high)};
+    return simde_mm512_loadu_si512(halves);
+}
+#define _mm512_cvtne2ps_pbh(high, low) clipgo_cvtne2ps_pbh(high, low)
+static inline simde__m512i clipgo_cvtepi8_epi32(__m128i a) {
+    int8_t from[16];
+    int32_t to[16];
+    memcpy(from, &a, 16);
+    for (int i = 0; i < 16; i++) to[i] = from[i];
+    return simde_mm512_loadu_si512(to);
+}
+#undef _mm512_cvtepi8_epi32
+#define _mm512_cvtepi8_epi32(a) clipgo_cvtepi8_epi32(a)
+
+/* tiles.h's registers and what it does with them; the products are of bfloat16, subnormal ones being zero. */
+#define TILES_EMULATED 1
+static _Thread_local uint8_t clipgo_tiles[8][16][64];
+static _Thread_local size_t clipgo_tile_rows;
+static inline size_t clipgo_rows_of(int tile) { return tile == 7 ? 16 : clipgo_tile_rows; }
+static inline void tiles_shape(size_t rows) {
+    memset(clipgo_tiles, 0, sizeof clipgo_tiles);
+    clipgo_tile_rows = rows;
+}
+static inline void tiles_clear(void) { clipgo_tile_rows = 0; }
+static inline void tile_load(int tile, const void *from, size_t stride) {
+    for (size_t r = 0; r < clipgo_rows_of(tile); r++)
+        memcpy(clipgo_tiles[tile][r], (const uint8_t *)from + r * stride, 64);
+}
+static inline void tile_store(int tile, void *to, size_t stride) {
+    for (size_t r = 0; r < clipgo_rows_of(tile); r++) memcpy((uint8_t *)to + r * stride, clipgo_tiles[tile][r], 64);
+}
+static inline void tile_zero(int tile) { memset(clipgo_tiles[tile], 0, sizeof clipgo_tiles[tile]); }
+static inline float clipgo_bf16_at(const uint8_t *row, size_t i) {
+    uint32_t bits = (uint32_t)row[2 * i + 1] << 24 | (uint32_t)row[2 * i] << 16;
+    float x;
+    if ((bits & 0x7f800000u) == 0) bits &= 0x80000000u;
+    memcpy(&x, &bits, 4);
+    return x;
+}
+static inline void tile_dot(int sum) {
+    for (size_t r = 0; r < clipgo_tile_rows; r++)
+        for (size_t c = 0; c < 16; c++) {
+            float total;
+            memcpy(&total, clipgo_tiles[sum][r] + 4 * c, 4);
+            for (size_t k = 0; k < 32; k++)
+                total += clipgo_bf16_at(clipgo_tiles[6][r], k) * clipgo_bf16_at(clipgo_tiles[7][k / 2], 2 * c + k % 2);
+            memcpy(clipgo_tiles[sum][r] + 4 * c, &total, 4);
+        }
+}
 #endif
 
 #endif

@@ -46,6 +46,10 @@ static inline void half_lookup(uint8_t *low, uint8_t *high, __m512i values, cons
 
 enum { MOST_TILE_ROWS = 16, TILE_DEPTH = 32 /* k of a product of tiles */, SUM_TILES = 6, LEFT = 6, RIGHT = 7 };
 
+#define EACH_SUM(X) X(0) X(1) X(2) X(3) X(4) X(5)
+#define EACH_TILE(X) EACH_SUM(X) X(6) X(7)
+
+#if !defined(TILES_EMULATED) /* a test for processors without has its own */
 /* What LDTILECFG reads, palette 1 (Intel SDM, volume 1, 18.2). */
 typedef struct tile_shapes {
     uint8_t palette, first_row, reserved[14];
@@ -63,9 +67,6 @@ static inline void tiles_shape(size_t rows) {
 }
 
 static inline void tiles_clear(void) { __asm__ volatile("tilerelease"); }
-
-#define EACH_TILE(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
-#define EACH_SUM(X) X(0) X(1) X(2) X(3) X(4) X(5)
 
 static inline __attribute__((always_inline)) void tile_load(const int tile, const void *from, size_t stride) {
     switch (tile) {
@@ -106,6 +107,7 @@ static inline __attribute__((always_inline)) void tile_dot(const int sum) {
     default: break;
     }
 }
+#endif
 
 #else
 #define BF16_TILES 0
