@@ -312,28 +312,42 @@ func TestAttentionLong(t *testing.T) {
 	}
 }
 
-// TestAttentionLengths has padded texts, down to no key at all.
+// TestAttentionLengths has padded texts, down to no key at all, in float32 and where it may round.
 func TestAttentionLengths(t *testing.T) {
 	for mask := program.MaskNone; mask <= program.MaskCausal; mask++ {
-		f := newFixture(t, 1, 5, 20)
-		q, kv := f.floats(program.PerItem(0), 50), f.floats(program.PerItem(0), 100)
-		lengths := f.exactInts(program.Fixed(1), 20, 0, 1, 7, 16)
-		f.Output("y", f.Attention(program.AttentionArgs{Q: q, K: kv, V: kv, VCol: 50, Heads: 2, HeadDim: 25, Mask: mask,
-			Lengths: lengths, Scale: 0.2}))
-		f.compare(tolerance)
+		for _, rounds := range []bool{false, true} {
+			f := newFixture(t, 1, 5, 40)
+			q, kv := f.floats(program.PerItem(0), 50), f.floats(program.PerItem(0), 100)
+			lengths := f.exactInts(program.Fixed(1), 40, 0, 1, 17, 33)
+			f.Output("y", f.Attention(program.AttentionArgs{Q: q, K: kv, V: kv, VCol: 50, Heads: 2, HeadDim: 25, Mask: mask,
+				Lengths: lengths, Scale: 0.2, MayRound: rounds}))
+			f.compareRounded(rounds)
+		}
 	}
+}
+
+// compareRounded compares attention in float32, or what bfloat16 may make of it.
+func (f *fixture) compareRounded(rounds bool) {
+	f.t.Helper()
+	tol := tolerance
+	if rounds {
+		f.floor, f.activations, tol = 0.3, bindings.ActivationsInt8, 0.06
+	}
+	f.compare(tol)
 }
 
 // TestAttentionSharedKeys has rows of the batch before an item as keys: none, an item's, those of several, and no other.
 func TestAttentionSharedKeys(t *testing.T) {
 	for mask := program.MaskNone; mask <= program.MaskCausal; mask++ {
 		for _, rows := range []int32{1, 2, 9, 130} {
-			f := newFixture(t, 1, 5, int(rows))
-			qkv := f.floats(program.PerItem(0), 150)
-			keys := f.exactIntRows(program.Fixed(1), 2, rows, 0, rows, rows, 1, rows+1, 0, 3*rows, rows-1, 4*rows-1)
-			f.Output("y", f.Attention(program.AttentionArgs{Q: qkv, K: qkv, V: qkv, KCol: 50, VCol: 100, Heads: 2, HeadDim: 25,
-				Mask: mask, Lengths: keys, Scale: 0.2}))
-			f.compare(tolerance)
+			for _, rounds := range []bool{false, true} {
+				f := newFixture(t, 1, 5, int(rows))
+				qkv := f.floats(program.PerItem(0), 150)
+				keys := f.exactIntRows(program.Fixed(1), 2, rows, 0, rows, rows, 1, rows+1, 0, 3*rows, rows-1, 4*rows-1)
+				f.Output("y", f.Attention(program.AttentionArgs{Q: qkv, K: qkv, V: qkv, KCol: 50, VCol: 100, Heads: 2, HeadDim: 25,
+					Mask: mask, Lengths: keys, Scale: 0.2, MayRound: rounds}))
+				f.compareRounded(rounds)
+			}
 		}
 	}
 }
