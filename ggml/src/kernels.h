@@ -32,6 +32,7 @@ typedef struct clipgo_matrix {
     uint32_t panels;
     uint64_t panel_bytes;
     uint8_t *data;  /* panels * panel_bytes, 64-byte aligned */
+    int32_t blocks; /* panels hold blocks: of the tensor's type or, rounded, of Q8_0 */
     int32_t direct; /* 8-bit products stage nothing, on instruction sets with a gemm_direct.inc */
 } clipgo_matrix;
 

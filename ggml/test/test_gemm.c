@@ -182,10 +182,9 @@ static void run(const job *j) {
     for (size_t i = 0; i < m * stride; i++) gate[i] = random_float(), residual[i] = random_float(), dst[i] = 12345;
     for (size_t r = 0; r < n; r++) {
         isa->dequantize_row(weights + r * k, tensor + r * row_bytes, j->type->id, k);
+        if (j->type->elements == 1 && w.blocks) round_weights(weights + r * k, k);
         if (w.form == CLIPGO_FORM_BF16)
             for (size_t i = 0; i < k; i++) weights[r * k + i] = to_bf16(weights[r * k + i]);
-        if (j->type->elements == 1 && (w.form == CLIPGO_FORM_Q8 || w.form == CLIPGO_FORM_Q8_BLOCK))
-            round_weights(weights + r * k, k);
     }
     clipgo_epilogue ep = {
         .bias = j->epilogue & 1 ? bias : NULL,
@@ -289,8 +288,7 @@ static void test_plan(const clipgo_kernels *isa) {
     CHECK(!isa->plan(&w, 0, 0, 8, 0, 0) && !isa->plan(&w, 0, 8, 0, 0, 0), "%s: an empty matrix was planned", isa->isa);
 }
 
-/* Weights that no 8 bits can keep: NaN and infinity reach the product, what is too small for a float16 scale is zero. In bfloat16 they
- * stay what they are, but for subnormal ones. */
+/* Weights that no 8 bits can keep: NaN and infinity reach the product, what is too small for a float16 scale is zero. */
 static void test_odd_weights(const clipgo_kernels *isa) {
     enum { K = 33, F32 = 0 };
     const float odd[] = {NAN, INFINITY, -INFINITY, 1e30f, 1e-30f, 1e-45f, 0};
@@ -305,10 +303,8 @@ static void test_odd_weights(const clipgo_kernels *isa) {
         uint8_t *a = allocate(isa->prepared_bytes(w.form, K));
         isa->prepare(w.form, a, x, K, 1, K);
         isa->gemm(&w, a, 1, 0, 1, &(clipgo_epilogue){.dst = out, .dst_stride = 1});
-        int right = i < 4 ? !isfinite(out[0]) : out[0] == 0;
-        if (w.form == CLIPGO_FORM_BF16)
-            right = isnan(odd[i]) ? isnan(out[0]) : out[0] == (fabsf(odd[i]) < 1e-38f ? 0 : to_bf16(odd[i]));
-        CHECK(right, "%s: a weight of %g became %g", isa->isa, (double)odd[i], (double)out[0]);
+        CHECK(i < 4 ? !isfinite(out[0]) : out[0] == 0, "%s: a weight of %g became %g", isa->isa, (double)odd[i],
+              (double)out[0]);
         free(w.data), free(a);
     }
 }

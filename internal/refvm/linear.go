@@ -168,6 +168,7 @@ func (r *run) multiply(tensor int32, form Activations, x []float64, biasSlot, co
 		dst.row(i)[c] = float32(sum)
 	}
 	rows := r.batch * dst.rows
+	blocks := r.options.Activations != F32 && op.I[2] == 1
 	return r.parallel((t.Rows+weightRows-1)/weightRows, func(chunk int) error {
 		first := chunk * weightRows
 		n := min(weightRows, t.Rows-first)
@@ -177,7 +178,7 @@ func (r *run) multiply(tensor int32, form Activations, x []float64, biasSlot, co
 			if err := r.weights.Row(tensor, first+k, row); err != nil {
 				return err
 			}
-			if !t.Type.Quantized() && (form == Int8 || form == Int8Block) {
+			if !t.Type.Quantized() && blocks {
 				roundWeights(row)
 			}
 			for c, v := range row {
