@@ -185,7 +185,8 @@ static void test_idle(void) {
     double before = processor_ms();
     nap(200000000);
     double used = processor_ms() - before;
-    CHECK(used < 2, "idle threads used %.1f ms of 200", used);
+    /* One that spins would use 200, its seven fellows as much again; qemu takes up to 5 for itself. */
+    CHECK(used < 20, "idle threads used %.1f ms of 200", used);
     pool_free(p);
     free(j);
 }
