@@ -16,7 +16,7 @@ RELEASE  := $(BUILD)/release
 # QUIET LOG COMMAND: runs the command with its output in the log, which is printed if it fails.
 QUIET := sh -c 'log=$$1; shift; MAKEFLAGS= "$$@" >"$$log" 2>&1 || { cat "$$log"; exit 1; }' quiet
 
-.PHONY: all build demo test setup library check race asan tsan aarch64 emulated format fuzz bench counts footprint clean
+.PHONY: all build demo test setup library check race asan tsan clang aarch64 emulated format fuzz bench counts footprint clean
 
 all: build
 
@@ -55,8 +55,8 @@ check:
 race: library
 	CGO_ENABLED=1 CLIPGO_LIBRARY=$(CURDIR)/$(RELEASE)/$(LIBRARY) CLIPGO_REQUIRE=engine $(GO) test -race -short -timeout 20m ./...
 
-## asan, tsan: the C tests under sanitizers
-asan tsan: setup
+## asan, tsan: the C tests under sanitizers; clang: as that compiles them
+asan tsan clang: setup
 	cmake --preset $@
 	cmake --build --preset $@ -j 4
 	ctest --test-dir $(BUILD)/$@ --output-on-failure

@@ -165,7 +165,6 @@ static inline __m256i clipgo_cvtneps_pbh(simde__m512 a) { /* to nearest even */
 #define _mm512_cvtneps_pbh(a) clipgo_cvtneps_pbh(a)
 #endif
 #if defined(CLIPGO_SIMDE_AMX)
-#define __AMX_BF16__ 1
 static inline simde__m512i clipgo_cvtne2ps_pbh(simde__m512 high, simde__m512 low) {
     __m256i halves[2] = {clipgo_cvtneps_pbh(low), clipgo_cvtneps_pbh(high)};
     return simde_mm512_loadu_si512(halves);

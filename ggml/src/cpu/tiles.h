@@ -19,7 +19,7 @@
 
 #include "simd.h"
 
-#if CLIPGO_SIMD_AVX512 && defined(__AMX_BF16__)
+#if defined(CLIPGO_TILES)
 #define BF16_TILES 1
 
 static inline vf vf_of_bytes(const uint8_t *p) {
