@@ -57,6 +57,7 @@ race: library
 
 ## asan, tsan: the C tests under sanitizers; clang: as that compiles them
 asan tsan clang: setup
+	@test $@ != clang || tools/setup.sh clang
 	cmake --preset $@
 	cmake --build --preset $@ -j 4
 	ctest --test-dir $(BUILD)/$@ --output-on-failure

@@ -2,6 +2,7 @@
 # Installs what building clipgo needs and this machine lacks, where apt (as root) or Homebrew can; else says how to.
 # usage: setup.sh            cmake
 #        setup.sh aarch64    a cross compiler for 64-bit Arm, and qemu
+#        setup.sh clang      clang
 #        setup.sh simde      x86's wide instructions in plain C
 set -eu
 
@@ -35,11 +36,14 @@ aarch64)
     need aarch64-linux-gnu-gcc "gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ""
     need qemu-aarch64 qemu-user ""
     ;;
+clang)
+    need clang clang ""
+    ;;
 simde)
     need /usr/include/simde/x86/avx512.h libsimde-dev ""
     ;;
 *)
-    echo "setup: unknown part $1: expected nothing, aarch64 or simde" >&2
+    echo "setup: unknown part $1: expected nothing, aarch64, clang or simde" >&2
     exit 2
     ;;
 esac

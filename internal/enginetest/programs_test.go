@@ -371,11 +371,19 @@ func TestCancel(t *testing.T) {
 		}
 		whole := time.Since(start)
 		want := slices.Clone(out)
-		ctx, cancel := context.WithTimeout(t.Context(), whole/20)
-		start = time.Now()
-		err = c.Run(ctx, f.batch, f.rows, in, out)
-		cancel()
-		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) {
+		cancelled := func() (time.Duration, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), whole/20)
+			defer cancel()
+			start := time.Now()
+			err := c.Run(ctx, f.batch, f.rows, in, out)
+			return time.Since(start), err
+		}
+		took, err := cancelled()
+		// On a busy machine the goroutine that cancels may wake up late, but not each time.
+		for tries := 1; tries < 5 && took > whole/2; tries++ {
+			took, err = cancelled()
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s, %d threads: cancelled after %v of %v: %v", d.isa, d.threads, took, whole, err)
 		} else if took > whole/2 {
 			t.Errorf("%s, %d threads: a run of %v took %v to end when cancelled at %v", d.isa, d.threads, whole, took, whole/20)
