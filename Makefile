@@ -47,7 +47,7 @@ setup:
 
 ## check: formatting, vet, staticcheck
 check:
-	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'these files are not formatted: run make format'; exit 1; }
+	@test -z "$$(gofmt -l . | tee -a /dev/stderr)" || { echo 'these files are not formatted: run make format'; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
