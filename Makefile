@@ -55,26 +55,17 @@ check:
 race: library
 	CGO_ENABLED=1 CLIPGO_LIBRARY=$(CURDIR)/$(RELEASE)/$(LIBRARY) CLIPGO_REQUIRE=engine $(GO) test -race -short -timeout 20m ./...
 
-## asan, tsan: the C tests under sanitizers; clang: as that compiles them
-asan tsan clang: setup
-	@test $@ != clang || tools/setup.sh clang
+## asan, tsan: the C tests under sanitizers; clang: as that compiles them; aarch64: for 64-bit Arm, under qemu;
+## emulated: for x86's wide instruction sets, AMX among them, on any x86-64
+clang: PART := clang
+aarch64: PART := aarch64
+emulated: PART := simde
+emulated: SELECT := -R simde
+asan tsan clang aarch64 emulated: setup
+	$(if $(PART),@tools/setup.sh $(PART))
 	cmake --preset $@
 	cmake --build --preset $@ -j 4
-	ctest --test-dir $(BUILD)/$@ --output-on-failure
-
-## aarch64: the C tests for 64-bit Arm, under qemu
-aarch64: setup
-	@tools/setup.sh aarch64
-	cmake --preset aarch64
-	cmake --build --preset aarch64 -j 4
-	ctest --test-dir $(BUILD)/aarch64 --output-on-failure
-
-## emulated: the C tests for x86's wide instruction sets, AMX among them, on any x86-64
-emulated: setup
-	@tools/setup.sh simde
-	cmake --preset $@
-	cmake --build --preset $@ -j 4
-	ctest --test-dir $(BUILD)/$@ --output-on-failure -R simde
+	ctest --test-dir $(BUILD)/$@ --output-on-failure $(SELECT)
 
 ## bench: towers of the usual sizes, then the engine's kernels
 bench: build

@@ -286,9 +286,10 @@ func (p *benchPlan) eachOf(ctx context.Context, file *scratchFile, shape bench.S
 // ceiling is the one of the arithmetic that a type's products are computed with.
 func (p *benchPlan) ceiling(t gguf.Type, isa string, c bench.Ceilings) float64 {
 	switch {
-	case t.Quantized() && p.activations != clipgo.Float32 && isa == "amx": // its products are all of bfloat16
-		return c.BF16
 	case t.Quantized() && p.activations != clipgo.Float32:
+		if isa == "amx" { // its products are all of bfloat16
+			return c.BF16
+		}
 		return c.Int8
 	case (t == gguf.F16 || t == gguf.BF16) && p.activations == clipgo.BFloat16 && c.BF16 > 0:
 		return c.BF16

@@ -48,20 +48,16 @@ static inline simde__m512i clipgo_cvtps_epi32(simde__m512 a) {
     for (int i = 0; i < 16; i++) to[i] = fabsf(from[i]) < 0x1p31f ? (int32_t)nearbyintf(from[i]) : INT32_MIN;
     return simde_mm512_loadu_si512(to);
 }
-static inline simde__m512i clipgo_cvtepu16_epi32(__m256i a) {
-    uint16_t from[16];
-    uint32_t to[16];
-    memcpy(from, &a, 32);
-    for (int i = 0; i < 16; i++) to[i] = from[i];
-    return simde_mm512_loadu_si512(to);
-}
-static inline simde__m512i clipgo_cvtepu8_epi32(__m128i a) {
-    uint8_t from[16];
-    uint32_t to[16];
-    memcpy(from, &a, 16);
-    for (int i = 0; i < 16; i++) to[i] = from[i];
-    return simde_mm512_loadu_si512(to);
-}
+#define CLIPGO_WIDEN(name, vector, from_type, to_type) \
+    static inline simde__m512i name(vector a) {        \
+        from_type from[16];                            \
+        to_type to[16];                                \
+        memcpy(from, &a, sizeof from);                 \
+        for (int i = 0; i < 16; i++) to[i] = from[i];  \
+        return simde_mm512_loadu_si512(to);            \
+    }
+CLIPGO_WIDEN(clipgo_cvtepu16_epi32, __m256i, uint16_t, uint32_t)
+CLIPGO_WIDEN(clipgo_cvtepu8_epi32, __m128i, uint8_t, uint32_t)
 static inline __m128i clipgo_cvtusepi32_epi8(simde__m512i a) {
     uint32_t from[16];
     uint8_t to[16];
@@ -170,13 +166,7 @@ static inline simde__m512i clipgo_cvtne2ps_pbh(simde__m512 high, simde__m512 low
     return simde_mm512_loadu_si512(halves);
 }
 #define _mm512_cvtne2ps_pbh(high, low) clipgo_cvtne2ps_pbh(high, low)
-static inline simde__m512i clipgo_cvtepi8_epi32(__m128i a) {
-    int8_t from[16];
-    int32_t to[16];
-    memcpy(from, &a, 16);
-    for (int i = 0; i < 16; i++) to[i] = from[i];
-    return simde_mm512_loadu_si512(to);
-}
+CLIPGO_WIDEN(clipgo_cvtepi8_epi32, __m128i, int8_t, int32_t)
 #undef _mm512_cvtepi8_epi32
 #define _mm512_cvtepi8_epi32(a) clipgo_cvtepi8_epi32(a)
 

@@ -19,6 +19,8 @@
 
 #include "simd.h"
 
+enum { MOST_TILE_ROWS = 16, TILE_DEPTH = 32 /* k of a product of tiles */, SUM_TILES = 6, LEFT = 6, RIGHT = 7 };
+
 #if defined(CLIPGO_TILES)
 #define BF16_TILES 1
 
@@ -43,8 +45,6 @@ static inline void half_lookup(uint8_t *low, uint8_t *high, __m512i values, cons
     _mm256_store_si256((__m256i *)(void *)high,
                        _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(pairs, 4), all)));
 }
-
-enum { MOST_TILE_ROWS = 16, TILE_DEPTH = 32 /* k of a product of tiles */, SUM_TILES = 6, LEFT = 6, RIGHT = 7 };
 
 #define EACH_SUM(X) X(0) X(1) X(2) X(3) X(4) X(5)
 #define EACH_TILE(X) EACH_SUM(X) X(6) X(7)
@@ -111,6 +111,8 @@ static inline __attribute__((always_inline)) void tile_dot(const int sum) {
 
 #else
 #define BF16_TILES 0
+static inline void tiles_shape(size_t rows) { (void)rows; } /* never called */
+static inline void tiles_clear(void) {}
 #endif
 
 #endif
