@@ -45,7 +45,7 @@ static void mul(const clipgo_kernels *k, size_t n) { k->mul(dst, x, y, n); }
 static void axpby(const clipgo_kernels *k, size_t n) { k->axpby(dst, 0.001f, x, n); }
 
 /* One head of 64 columns, out of a packed QKV of 12. */
-static void attention(const clipgo_kernels *k, size_t rows) {
+static void attend(const clipgo_kernels *k, size_t rows, int32_t rounds) {
     k->attention(&(clipgo_attention_args){.q = x,
                                           .k = x + WIDTH,
                                           .v = x + 2 * WIDTH,
@@ -58,8 +58,12 @@ static void attention(const clipgo_kernels *k, size_t rows) {
                                           .k_rows = rows,
                                           .head_dim = 64,
                                           .scale = 0.125f,
+                                          .rounds = rounds,
                                           .scratch = scratch});
 }
+
+static void attention(const clipgo_kernels *k, size_t rows) { attend(k, rows, 0); }
+static void attention_rounded(const clipgo_kernels *k, size_t rows) { attend(k, rows, 1); }
 
 /* A layer of EfficientNet-B7. */
 static void dwconv(const clipgo_kernels *k, size_t taps) {
@@ -105,6 +109,10 @@ static const struct {
     {"attention 197 rows", attention, 197, 4.0 * 197 * 197 * 64},
     {"attention 257 rows", attention, 257, 4.0 * 257 * 257 * 64},
     {"attention 577 rows", attention, 577, 4.0 * 577 * 577 * 64},
+    {"attention, rounded, 50 rows", attention_rounded, 50, 4.0 * 50 * 50 * 64},
+    {"attention, rounded, 197 rows", attention_rounded, 197, 4.0 * 197 * 197 * 64},
+    {"attention, rounded, 257 rows", attention_rounded, 257, 4.0 * 257 * 257 * 64},
+    {"attention, rounded, 577 rows", attention_rounded, 577, 4.0 * 577 * 577 * 64},
     {"dwconv 3x3, 72x72x288", dwconv, 3, CONV},
     {"dwconv 5x5, 72x72x288", dwconv, 5, CONV},
     {"dequantize f16", dequantize, 1, 32768},

@@ -123,7 +123,6 @@ int32_t clipgo_device_create(const clipgo_device_options *options, clipgo_device
     if (d == NULL) return fail(err, CLIPGO_ERR_MEMORY, (int64_t)sizeof *d, "no memory for a device");
     int error;
     d->kernels = kernels;
-    d->narrow = dispatch_narrow(kernels);
     d->direct = dispatch_direct();
     /* Panels pass through the rest. Virtual machines tell odd sizes. */
     uint64_t l2 = cpu_l2_bytes();

@@ -44,13 +44,3 @@ const clipgo_kernels *dispatch_find(const char *name) {
 }
 
 int32_t dispatch_direct(void) { return (cpu_features() & CPU_SPARE_UNITS) != 0; }
-
-const clipgo_kernels *dispatch_narrow(const clipgo_kernels *k) {
-    uint32_t have = cpu_features(), needs = 0;
-    for (size_t i = 0; i < SETS; i++)
-        if (sets[i].kernels == k) needs = sets[i].needs;
-    if (!(have & CPU_WIDE_SLOWS) || !(needs & CPU_AVX512) || (needs & CPU_AMX)) return NULL;
-    for (size_t i = 0; i < SETS; i++)
-        if ((sets[i].needs & CPU_AVX2) && (sets[i].needs & have) == sets[i].needs) return sets[i].kernels;
-    return NULL;
-}

@@ -70,7 +70,7 @@ typedef struct clipgo_attention_args {
     size_t head_dim;
     float scale;
     int32_t causal;
-    int32_t bf16;   /* products of bfloat16, where there are instructions for them */
+    int32_t rounds; /* products may be of bfloat16, or of int16 with a scale for a block */
     float *scratch; /* attention_scratch(...) bytes, of this thread */
 } clipgo_attention_args;
 

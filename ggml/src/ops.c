@@ -14,9 +14,6 @@ enum { NORM_BATCH = 4 };
 /* Queries that share a transposed block of keys: fewer, and transposing would cost too much. */
 static const uint64_t min_queries = 48;
 
-/* Keys up to which attention in vectors of 256 bits is the faster way, where wider ones lower the clock. */
-static const uint64_t narrow_keys = 80;
-
 static void row_chunk(void *arg, uint32_t chunk, uint32_t thread) {
     const row_job *job = arg;
     uint64_t begin = chunk * job->per_chunk, end = begin + job->per_chunk;
@@ -229,7 +226,6 @@ static void run_linear(const run *r, const step *s) { linear_run(r, s); }
 typedef struct attention_job {
     const run *r;
     const clipgo_op *op;
-    const clipgo_kernels *kernels;
     uint64_t q_rows, k_rows, per_block, blocks; /* of queries, for each head of each item */
 } attention_job;
 
@@ -260,8 +256,8 @@ static void attention_chunk(void *arg, uint32_t chunk, uint32_t thread) {
         .head_dim = (size_t)op->i[4],
         .scale = op->f[0],
         .causal = op->i[5],
-        .bf16 = r->program->activations == CLIPGO_ACTIVATIONS_BF16 ||
-                (op->i[6] && r->program->activations == CLIPGO_ACTIVATIONS_INT8),
+        .rounds = r->program->activations == CLIPGO_ACTIVATIONS_BF16 ||
+                  (op->i[6] && r->program->activations == CLIPGO_ACTIVATIONS_INT8),
         .scratch = run_scratch(r, thread),
     };
     args.q = src[0] + first * args.q_stride;
@@ -270,20 +266,12 @@ static void attention_chunk(void *arg, uint32_t chunk, uint32_t thread) {
     args.k_before = first_item[1];
     args.v_before = first_item[2];
     args.dst = (float *)run_place(r, op->dst) + (item * job->q_rows + first) * args.dst_stride + column;
-    job->kernels->attention(&args);
-}
-
-/* An op that may round stands between products of bytes, which suffer where wide vectors lower the clock. With many keys
- * they still gain more than that, with few they are never full. */
-static const clipgo_kernels *attention_kernels(const run *r, const clipgo_op *op, uint64_t keys) {
-    const clipgo_kernels *narrow = r->program->weights->device->narrow;
-    return narrow != NULL && op->i[6] && keys <= narrow_keys ? narrow : r->kernels;
+    r->kernels->attention(&args);
 }
 
 static void run_attention(const run *r, const step *s) {
     attention_job job = {
         .r = r, .op = &s->op, .q_rows = run_rows(r, s->op.dst), .k_rows = run_rows(r, s->op.src[1]), .blocks = 1};
-    job.kernels = attention_kernels(r, job.op, job.k_rows);
     uint64_t pairs = r->batch * (uint64_t)s->op.i[0], wanted = 4 * (uint64_t)pool_threads(r->pool);
     if (pairs < wanted) job.blocks = divide_up(wanted, pairs);
     if (job.blocks > job.q_rows / min_queries) job.blocks = job.q_rows / min_queries;
@@ -327,12 +315,6 @@ static void (*const run_kind[])(const run *, const step *) = {
 
 void op_run(const run *r, const step *s) { run_kind[s->op.kind](r, s); }
 
-static uint64_t attention_scratch(const clipgo_device *d, uint64_t queries, uint64_t keys, size_t head_dim) {
-    uint64_t bytes = d->kernels->attention_scratch(queries, keys, head_dim), narrow = 0;
-    if (d->narrow != NULL) narrow = d->narrow->attention_scratch(queries, keys, head_dim);
-    return bytes > narrow ? bytes : narrow;
-}
-
 uint64_t op_scratch(const clipgo_program *p, const step *s, uint64_t max_rows) {
     const clipgo_op *op = &s->op;
     uint64_t row = p->values[op->dst].width * sizeof(float), keys;
@@ -345,8 +327,8 @@ uint64_t op_scratch(const clipgo_program *p, const step *s, uint64_t max_rows) {
         /* keys of the batch before an item may be more than an item has */
         keys = op->src[3] >= 0 && p->values[op->src[3]].width == 2 ? SIZE_MAX
                                                                    : value_rows(&p->values[op->src[1]], max_rows);
-        return attention_scratch(p->weights->device, value_rows(&p->values[op->src[0]], max_rows), keys,
-                                 (size_t)op->i[4]);
+        return p->weights->device->kernels->attention_scratch(value_rows(&p->values[op->src[0]], max_rows), keys,
+                                                              (size_t)op->i[4]);
     default: return 0;
     }
 }

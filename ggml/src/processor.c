@@ -64,9 +64,8 @@ uint32_t cpu_features(void) {
         features |= CPU_AVX512;
         if (bit(c7, 11)) features |= CPU_AVX512VNNI;
     }
-    /* Intel lets such a core run slower: an Emerald Rapids by 6 %, for half a millisecond. Products of bytes don't do that. Its
-     * cores have two units for wide vectors, a Zen 4 or 5 has four. */
-    if (features & CPU_AVX512) features |= is_intel() ? CPU_WIDE_SLOWS : CPU_SPARE_UNITS;
+    /* A Zen 4 or 5 has four units for wide vectors, Intel's cores have two. */
+    if ((features & CPU_AVX512) && !is_intel()) features |= CPU_SPARE_UNITS;
     if (a7 >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
         if ((features & CPU_AVX2) && bit(a, 4)) features |= CPU_AVXVNNI;
         if ((features & CPU_AVX512) && bit(a, 5)) features |= CPU_AVX512BF16;

@@ -14,11 +14,10 @@ enum {
     CPU_AVX512BF16 = 1 << 4,
     CPU_NEON = 1 << 5,
     CPU_DOTPROD = 1 << 6,
-    CPU_I8MM = 1 << 7,         /* with BF16, as every core with the one has the other */
-    CPU_SLOW_BF16 = 1 << 8,    /* AVX512BF16's products take longer than those of float32 */
-    CPU_WIDE_SLOWS = 1 << 9,   /* float32 in vectors of 512 bits, one after the other, lowers the clock for a while */
-    CPU_SPARE_UNITS = 1 << 10, /* for vectors of 512 bits, beside the two that multiply */
-    CPU_AMX = 1 << 11          /* with BF16 and INT8, AVX512BF16, and the system's leave to use tiles */
+    CPU_I8MM = 1 << 7,        /* with BF16, as every core with the one has the other */
+    CPU_SLOW_BF16 = 1 << 8,   /* AVX512BF16's products take longer than those of float32 */
+    CPU_SPARE_UNITS = 1 << 9, /* for vectors of 512 bits, beside the two that multiply */
+    CPU_AMX = 1 << 10         /* with BF16 and INT8, AVX512BF16, and the system's leave to use tiles */
 };
 
 uint32_t cpu_features(void);

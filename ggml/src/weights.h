@@ -10,9 +10,9 @@
 enum { WEIGHTS_MAX_TENSORS = 1 << 16 };
 
 struct clipgo_device {
-    atomic_uint references;                 /* the caller's handle, and weights */
-    const clipgo_kernels *kernels, *narrow; /* narrow: dispatch.h */
-    int32_t direct;                         /* what its matrices are */
+    atomic_uint references; /* the caller's handle, and weights */
+    const clipgo_kernels *kernels;
+    int32_t direct; /* what its matrices are */
     pool *pool;
     uint64_t cached_bytes; /* of a thread's L2 cache, for the prepared rows of a product */
 };

@@ -267,6 +267,8 @@ static inline vi vi_dot(vi sum, vw w, va a, int quad) {
 #define sum_keep(p) __asm__("" : "+v"(p))
 #elif CLIPGO_SIMD_NEON
 #define sum_keep(p) __asm__("" : "+w"(p))
+#elif CLIPGO_SIMD_AVX2 && defined(__AVXVNNI__)
+#define sum_keep(p) __asm__("" : "+x"(p))
 #else
 #define sum_keep(p) ((void)(p)) /* AVX2's additions are kept as they are already */
 #endif
@@ -348,6 +350,49 @@ static inline vf vf_pair_bf16(vf low, vf high) {
 static inline vf vf_dot_bf16(vf w, vf x, vf f) { return (void)w, (void)x, f; } /* never called */
 static inline vf vf_pair_bf16(vf low, vf high) { return (void)high, low; }
 static inline void vf_store_bf16(void *p, vf a) { (void)p, (void)a; }
+#endif
+
+/* Products of int16 pairs, summed in int32: sum + w[2i] * x[2i] + w[2i+1] * x[2i+1] in lane i. They are twice as fast as those of
+ * floats, but not on AVX-512 without VNNI and on Arm.
+ * vf_pair_int16    low[i] and high[i], of magnitudes below 2^15, rounded, as pair i
+ * vf_store_int16   VF_WIDTH floats, rounded */
+#if CLIPGO_SIMD_AVX512 && defined(__AVX512VNNI__)
+#define SIMD_INT16 (!SIMD_BF16 && !BF16_TILES)
+static inline vi vi_dot_int16(vi sum, vf w, vf x) {
+    return _mm512_dpwssd_epi32(sum, _mm512_castps_si512(w), _mm512_castps_si512(x));
+}
+static inline vf vf_pair_int16(vf low, vf high) {
+    __m512i l = _mm512_cvtps_epi32(low), h = _mm512_slli_epi32(_mm512_cvtps_epi32(high), 16);
+    return _mm512_castsi512_ps(_mm512_mask_blend_epi16(0xaaaaaaaa, l, h));
+}
+static inline void vf_store_int16(void *p, vf a) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(a)));
+}
+#elif CLIPGO_SIMD_AVX2
+#define SIMD_INT16 1
+static inline vi vi_dot_int16(vi sum, vf w, vf x) {
+    __m256i a = _mm256_castps_si256(w), b = _mm256_castps_si256(x);
+#if defined(__AVXVNNI__)
+    sum = _mm256_dpwssd_avx_epi32(sum, a, b);
+#else
+    __m256i products = _mm256_madd_epi16(a, b);
+    __asm__("vpaddd %1, %0, %0" : "+x"(sum) : "x"(products)); /* in place, as for bytes */
+#endif
+    return sum;
+}
+static inline vf vf_pair_int16(vf low, vf high) {
+    __m256i l = _mm256_cvtps_epi32(low), h = _mm256_slli_epi32(_mm256_cvtps_epi32(high), 16);
+    return _mm256_castsi256_ps(_mm256_blend_epi16(l, h, 0xaa));
+}
+static inline void vf_store_int16(void *p, vf a) {
+    __m256i n = _mm256_cvtps_epi32(a);
+    _mm_storeu_si128((__m128i *)p, _mm_packs_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1)));
+}
+#else
+#define SIMD_INT16 0
+static inline vi vi_dot_int16(vi sum, vf w, vf x) { return (void)w, (void)x, sum; } /* never called */
+static inline vf vf_pair_int16(vf low, vf high) { return (void)high, low; }
+static inline void vf_store_int16(void *p, vf a) { (void)p, (void)a; }
 #endif
 
 #if FACTORS > 1
