@@ -22,6 +22,7 @@
 #if defined(CLIPGO_SIMDE_AVXVNNI)
 #define __AVXVNNI__ 1
 #define _mm256_dpbusd_avx_epi32(sum, a, b) simde_mm256_dpbusd_epi32(sum, a, b)
+#define _mm256_dpwssd_avx_epi32(sum, a, b) simde_mm256_dpwssd_epi32(sum, a, b)
 #endif
 
 #define UNROLL
