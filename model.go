@@ -98,7 +98,7 @@ type Activations = bindings.Activations
 // The kinds of activations. Without an option the native engine takes Int8 and the interpreter Float32.
 const (
 	Float32      Activations = bindings.ActivationsF32
-	Int8         Activations = bindings.ActivationsInt8      // a scale per 128 columns; attention in bfloat16, where there is
+	Int8         Activations = bindings.ActivationsInt8      // a scale per 128 columns; attention may round (docs/ARCHITECTURE.md)
 	Int8PerBlock Activations = bindings.ActivationsInt8Block // a scale per 32 columns, attention in float32: finer and slower
 	BFloat16     Activations = bindings.ActivationsBF16      // with F16 and BF16 weights; others as Int8
 )

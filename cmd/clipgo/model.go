@@ -31,11 +31,11 @@ func engineFlags() []cli.Flag {
 }
 
 func activationsFlag() cli.Flag {
-	return &cli.StringFlag{Name: "activations", Value: "int8", Usage: "`KIND` of left sides of products: int8 (default), int8-block or float32\n\twith quantised weights (int8 also lets attention use bfloat16 where the processor\n\thas it); bfloat16 also with F16 and BF16 ones"}
+	return &cli.StringFlag{Name: "activations", Value: "int8", Usage: "`KIND` of left sides of products: int8 (default), int8-block or float32\n\twith quantised weights (int8 also lets attention round to bfloat16 or 12 bits\n\twhere that is faster); bfloat16 also with F16 and BF16 ones"}
 }
 
 func fastFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "fast", Usage: "the same as --activations bfloat16: with F16 and BF16 weights, products of bfloat16\n\twhere the processor has them"}
+	return &cli.BoolFlag{Name: "fast", Usage: "the same as --activations bfloat16: with F16 and BF16 weights, products of bfloat16\n\twhere the processor has them, and attention that may round"}
 }
 
 func isaFlag() cli.Flag {

@@ -280,7 +280,7 @@ func TestAttention(t *testing.T) {
 	}
 }
 
-// TestAttentionRounds has attention that may be rounded to bfloat16, which the processor may have or not; the interpreter
+// TestAttentionRounds has attention that may be rounded to bfloat16 or int16, as the instruction set has it; the interpreter
 // doesn't round. With a scale per 32 columns nothing is rounded.
 func TestAttentionRounds(t *testing.T) {
 	for a, tol := range map[bindings.Activations]float64{bindings.ActivationsInt8: 0.06, bindings.ActivationsBF16: 0.06,
@@ -326,7 +326,7 @@ func TestAttentionLengths(t *testing.T) {
 	}
 }
 
-// compareRounded compares attention in float32, or what bfloat16 may make of it.
+// compareRounded compares attention in float32, or what rounding may make of it.
 func (f *fixture) compareRounded(rounds bool) {
 	f.t.Helper()
 	tol := tolerance
