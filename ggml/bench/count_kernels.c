@@ -87,7 +87,7 @@ static void products(const clipgo_kernels *k) {
 }
 
 /* One head out of a packed QKV. */
-static void attention(const clipgo_kernels *k, const char *what, size_t rows) {
+static void attention(const clipgo_kernels *k, const char *what, size_t rows, int32_t rounds) {
     float *scratch = allocate(k->attention_scratch(rows, rows, HEAD));
     clipgo_attention_args args = {.q = x,
                                   .k = x + WIDTH,
@@ -101,8 +101,12 @@ static void attention(const clipgo_kernels *k, const char *what, size_t rows) {
                                   .k_rows = rows,
                                   .head_dim = HEAD,
                                   .scale = 0.125f,
+                                  .rounds = rounds,
                                   .scratch = scratch};
-    line(what, "f32", 2.0 * (double)rows * (double)rows * HEAD, -1);
+    const char *arithmetic = "f32";
+    if (rounds && strcmp(k->isa, "dotprod") == 0) arithmetic = "int8";
+    if (rounds && strcmp(k->isa, "i8mm") == 0) arithmetic = "bf16";
+    line(what, arithmetic, 2.0 * (double)rows * (double)rows * HEAD, -1);
     count_begin();
     k->attention(&args);
     count_end();
@@ -133,8 +137,10 @@ int main(int argc, char **argv) {
     count_begin();
     k->norm(&(clipgo_norm_args){.x = x, .gain = y, .bias = y, .dst = dst, .width = WIDTH, .eps = 1e-5f}, 0, ROWS);
     count_end();
-    attention(k, "attention, 50 rows", ROWS);
-    attention(k, "attention, 197 rows", LONG);
+    attention(k, "attention, 50 rows", ROWS, 0);
+    attention(k, "attention, 197 rows", LONG, 0);
+    attention(k, "attention that may round, 50 rows", ROWS, 1);
+    attention(k, "attention that may round, 197 rows", LONG, 1);
     free(x), free(y), free(dst), free(prepared);
     return 0;
 }

@@ -86,12 +86,15 @@ static void finish(model *m, const char *name, uint32_t batch, uint32_t rows, do
     model_free(m);
 }
 
-/* The same in float32 and where the op, attention, may round: to bfloat16, to int16, or not at all. */
+/* The same in float32 and where the op, attention, may round: to bfloat16, to int8 (Arm's dot products), to int16, or not at all. */
 static void check_attention(model *m, clipgo_op *op, const char *name, uint32_t batch, uint32_t rows, const void *in) {
-    static const char *const bfloat16[] = {"amx", "avx512bf16", "i8mm"};
+    static const struct {
+        const char *isa;
+        double tolerance;
+    } sets[] = {{"amx", 1e-2}, {"avx512bf16", 1e-2}, {"i8mm", 1e-2}, {"dotprod", 2.5e-2}};
     double rounded = 3e-3;
-    for (int i = 0; i < 3; i++)
-        if (strcmp(isa->isa, bfloat16[i]) == 0) rounded = 1e-2;
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
+        if (strcmp(isa->isa, sets[i].isa) == 0) rounded = sets[i].tolerance;
     for (op->i[6] = 0; op->i[6] < 2; op->i[6]++)
         check_model(m, name, batch, rows, CLIPGO_ACTIVATIONS_INT8, op->i[6] ? rounded : 1e-6, in);
 }
