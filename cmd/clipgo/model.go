@@ -31,7 +31,7 @@ func engineFlags() []cli.Flag {
 }
 
 func activationsFlag() cli.Flag {
-	return &cli.StringFlag{Name: "activations", Value: "int8", Usage: "`KIND` of left sides of products: int8 (default), int8-block or float32\n\twith quantised weights (int8 also lets attention round to bfloat16 or 12 bits\n\twhere that is faster); bfloat16 also with F16 and BF16 ones"}
+	return &cli.StringFlag{Name: "activations", Value: "int8", Usage: "`KIND` of left sides of products: int8 (default), int8-block or float32\n\twith quantised weights (int8 also lets attention round where that is faster);\n\tbfloat16 also with F16 and BF16 ones"}
 }
 
 func fastFlag() cli.Flag {

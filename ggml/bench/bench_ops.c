@@ -63,7 +63,7 @@ static void attend(const clipgo_kernels *k, size_t rows, int32_t rounds) {
 }
 
 static void attention(const clipgo_kernels *k, size_t rows) { attend(k, rows, 0); }
-static void attention_rounded(const clipgo_kernels *k, size_t rows) { attend(k, rows, 1); }
+static void attention_rounded(const clipgo_kernels *k, size_t rows) { attend(k, rows, 2); }
 
 /* A layer of EfficientNet-B7. */
 static void dwconv(const clipgo_kernels *k, size_t taps) {

@@ -139,8 +139,8 @@ int main(int argc, char **argv) {
     count_end();
     attention(k, "attention, 50 rows", ROWS, 0);
     attention(k, "attention, 197 rows", LONG, 0);
-    attention(k, "attention that may round, 50 rows", ROWS, 1);
-    attention(k, "attention that may round, 197 rows", LONG, 1);
+    attention(k, "attention that may round, 50 rows", ROWS, 2);
+    attention(k, "attention that may round, 197 rows", LONG, 2);
     free(x), free(y), free(dst), free(prepared);
     return 0;
 }

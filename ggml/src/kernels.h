@@ -70,7 +70,8 @@ typedef struct clipgo_attention_args {
     size_t head_dim;
     float scale;
     int32_t causal;
-    int32_t rounds; /* products may be of bfloat16, or of int16 with a scale for a block */
+    int32_t
+        rounds; /* how much products may be rounded: 0 not at all, 1 as bfloat16 is, 2 as activations of 8 bits are */
     float *scratch; /* attention_scratch(...) bytes, of this thread */
 } clipgo_attention_args;
 

@@ -229,6 +229,12 @@ typedef struct attention_job {
     uint64_t q_rows, k_rows, per_block, blocks; /* of queries, for each head of each item */
 } attention_job;
 
+/* clipgo_attention_args.rounds */
+static int32_t attention_rounds(uint32_t activations, int32_t may_round) {
+    if (activations == CLIPGO_ACTIVATIONS_BF16) return may_round ? 2 : 1;
+    return may_round && activations == CLIPGO_ACTIVATIONS_INT8 ? 2 : 0;
+}
+
 /* A thread has the heads whose products it computed. */
 static void attention_chunk(void *arg, uint32_t chunk, uint32_t thread) {
     const attention_job *job = arg;
@@ -256,8 +262,7 @@ static void attention_chunk(void *arg, uint32_t chunk, uint32_t thread) {
         .head_dim = (size_t)op->i[4],
         .scale = op->f[0],
         .causal = op->i[5],
-        .rounds = r->program->activations == CLIPGO_ACTIVATIONS_BF16 ||
-                  (op->i[6] && r->program->activations == CLIPGO_ACTIVATIONS_INT8),
+        .rounds = attention_rounds(r->program->activations, op->i[6]),
         .scratch = run_scratch(r, thread),
     };
     args.q = src[0] + first * args.q_stride;
