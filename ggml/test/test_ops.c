@@ -317,6 +317,31 @@ static void test_layers(uint32_t batch, uint32_t rows, uint32_t width, uint32_t 
     model_free(&m);
 }
 
+/* Rows that are all alike have their own value as result, also of scores so large that their exponents are inexact: sums of
+ * integers must not overflow. */
+static void test_alike(size_t rows, float size) {
+    enum { DIM = 64, WIDTH = 3 * DIM };
+    float *qkv = malloc(rows * WIDTH * sizeof *qkv), *dst = malloc(rows * DIM * sizeof *dst), worst = 0;
+    float *scratch = malloc(isa->attention_scratch(rows, rows, DIM));
+    for (size_t i = 0; i < rows * WIDTH; i++)
+        qkv[i] = i % WIDTH < 2 * DIM ? size : (float)(i % WIDTH % 7) / 6 + 1; /* values of one sign add up most */
+    clipgo_attention_args args = {.q = qkv, .k = qkv + DIM, .v = qkv + 2 * DIM, .dst = dst, .scratch = scratch};
+    args.q_stride = args.k_stride = args.v_stride = WIDTH;
+    args.dst_stride = args.head_dim = DIM;
+    args.q_rows = args.k_rows = rows;
+    args.scale = 0.125f;
+    for (args.rounds = 0; args.rounds < 3; args.rounds++) {
+        isa->attention(&args);
+        for (size_t i = 0; i < rows * DIM; i++) {
+            float off = fabsf(dst[i] - args.v[i % DIM]);
+            worst = off <= worst ? worst : off;
+        }
+        CHECK(worst < 0.02f, "%s, %zu rows of %g, rounds %d: off by %g", isa->isa, rows, (double)size, args.rounds,
+              (double)worst);
+    }
+    free(qkv), free(dst), free(scratch);
+}
+
 /* Rows of the batch before an item are keys, too: none, an item's, those of several, more than a block. */
 static void test_shared_keys(uint32_t rows, uint32_t heads, uint32_t dim) {
     enum { BATCH = 4 };
@@ -379,6 +404,8 @@ int main(void) {
         test_shared_keys(7, 3, 16);
         test_shared_keys(150, 1, 20);
         test_attention(1, 100, 513, 1, 20);
+        test_alike(50, 1);
+        for (int n = 1; n <= 10; n++) test_alike(320, 123.4f * (float)n);
         test_linear(2, 700, 96, 40, 8, CLIPGO_ACTIVATIONS_INT8, 0.02);
         test_linear(2, 700, 100, 40, 0, CLIPGO_ACTIVATIONS_F32, 2e-6);
     }
