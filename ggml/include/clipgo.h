@@ -57,8 +57,8 @@
  *              every query, the first src[3][1] rows of the whole batch, which lie before the item: how texts that begin
  *              alike share the computation of their beginning. No key at all gives zeros. i[6]: whether q, k, v and the
  *              weights may be rounded, to bfloat16 or to integers with scales (cpu/attention_scales.inc), whichever the
- *              processor multiplies faster than float32, where activations have 8 bits with a scale per 128 columns. With
- *              bfloat16 activations they may be rounded as bfloat16 is, whatever i[6] says.
+ *              processor multiplies faster than float32, where activations have 8 bits with a scale per 128 columns, or
+ *              are of bfloat16. With the latter they may be rounded without i[6], too, but no coarser than bfloat16 is.
  *              dst [b, rows of q, heads * i[4]].
  *   SELECT     dst is one row of x for each item. i[0]: 0 row i[1]; 1 the last row; 2 row src[1][b] (int32 [b,1,1]), outside
  *              is CLIPGO_ERR_INPUT; 3 sum over the first src[1][b] rows (all, when -1) / (count + f[0]).

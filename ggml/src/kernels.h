@@ -70,8 +70,7 @@ typedef struct clipgo_attention_args {
     size_t head_dim;
     float scale;
     int32_t causal;
-    int32_t
-        rounds; /* how much products may be rounded: 0 not at all, 1 as bfloat16 is, 2 as activations of 8 bits are */
+    int32_t rounds; /* of products: 0 not at all, 1 at most as bfloat16 does, 2 as activations of 8 bits do */
     float *scratch; /* attention_scratch(...) bytes, of this thread */
 } clipgo_attention_args;
 

@@ -280,7 +280,7 @@ func TestAttention(t *testing.T) {
 	}
 }
 
-// TestAttentionRounds has attention that may be rounded to bfloat16 or int16, as the instruction set has it; the interpreter
+// TestAttentionRounds has attention that may be rounded to bfloat16 or integers, as the instruction set has it; the interpreter
 // doesn't round. With a scale per 32 columns nothing is rounded.
 func TestAttentionRounds(t *testing.T) {
 	for a, tol := range map[bindings.Activations]float64{bindings.ActivationsInt8: 0.06, bindings.ActivationsBF16: 0.06,
