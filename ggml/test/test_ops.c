@@ -86,17 +86,23 @@ static void finish(model *m, const char *name, uint32_t batch, uint32_t rows, do
     model_free(m);
 }
 
-/* The same in float32 and where the op, attention, may round: to bfloat16, to int8 (Arm's dot products), to int16, or not at all. */
+/* The same of attention in float32, where it may round as bfloat16 does, and where it may as activations of 8 bits. */
 static void check_attention(model *m, clipgo_op *op, const char *name, uint32_t batch, uint32_t rows, const void *in) {
     static const struct {
         const char *isa;
-        double tolerance;
-    } sets[] = {{"amx", 1e-2}, {"avx512bf16", 1e-2}, {"i8mm", 1e-2}, {"dotprod", 2.5e-2}};
-    double rounded = 3e-3;
+        double pairs, bytes;
+    } sets[] = {{"amx", 1e-2, 1e-2},       {"avx512bf16", 1e-2, 2.5e-2}, {"avx512vnni", 3e-3, 2.5e-2},
+                {"avxvnni", 3e-3, 2.5e-2}, {"avx2", 3e-3, 3e-3},         {"i8mm", 1e-2, 2.5e-2},
+                {"dotprod", 2e-6, 2.5e-2}};
+    const double exact = 2e-6;
+    double pairs = exact, bytes = exact;
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
-        if (strcmp(isa->isa, sets[i].isa) == 0) rounded = sets[i].tolerance;
-    for (op->i[6] = 0; op->i[6] < 2; op->i[6]++)
-        check_model(m, name, batch, rows, CLIPGO_ACTIVATIONS_INT8, op->i[6] ? rounded : 1e-6, in);
+        if (strcmp(isa->isa, sets[i].isa) == 0) pairs = sets[i].pairs, bytes = sets[i].bytes;
+    op->i[6] = 0;
+    check_model(m, name, batch, rows, CLIPGO_ACTIVATIONS_INT8, exact, in);
+    check_model(m, name, batch, rows, CLIPGO_ACTIVATIONS_BF16, pairs, in);
+    op->i[6] = 1;
+    check_model(m, name, batch, rows, CLIPGO_ACTIVATIONS_INT8, bytes, in);
 }
 
 enum { IN = CLIPGO_INPUT, OUT = CLIPGO_OUTPUT, TMP = CLIPGO_TEMPORARY, F32 = CLIPGO_F32, I32 = CLIPGO_I32 };
@@ -404,6 +410,8 @@ int main(void) {
         test_shared_keys(7, 3, 16);
         test_shared_keys(150, 1, 20);
         test_attention(1, 100, 513, 1, 20);
+        test_attention(1, 9, 150, 2, 64);
+        test_attention(1, 7, 131, 1, 72);
         test_alike(50, 1);
         for (int n = 1; n <= 10; n++) test_alike(320, 123.4f * (float)n);
         test_linear(2, 700, 96, 40, 8, CLIPGO_ACTIVATIONS_INT8, 0.02);
