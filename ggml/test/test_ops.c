@@ -92,12 +92,13 @@ static void check_attention(model *m, clipgo_op *op, const char *name, uint32_t 
         const char *isa;
         double pairs, bytes;
     } sets[] = {{"amx", 1e-2, 1e-2},       {"avx512bf16", 1e-2, 2.5e-2}, {"avx512vnni", 3e-3, 2.5e-2},
-                {"avxvnni", 3e-3, 2.5e-2}, {"avx2", 3e-3, 3e-3},         {"i8mm", 1e-2, 2.5e-2},
-                {"dotprod", 2e-6, 2.5e-2}};
-    const double exact = 2e-6;
+                {"avxvnni", 3e-3, 2.5e-2}, {"avx2", 3e-3, 3e-3},         {"i8mm", 1e-2, 1e-2},
+                {"dotprod", 1e-6, 2.5e-2}};
+    const double exact = 1e-6;
     double pairs = exact, bytes = exact;
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
         if (strcmp(isa->isa, sets[i].isa) == 0) pairs = sets[i].pairs, bytes = sets[i].bytes;
+    if (rows <= 128 && pairs > exact) bytes = pairs; /* which stay with few keys, where there are any */
     op->i[6] = 0;
     check_model(m, name, batch, rows, CLIPGO_ACTIVATIONS_INT8, exact, in);
     check_model(m, name, batch, rows, CLIPGO_ACTIVATIONS_BF16, pairs, in);
@@ -410,8 +411,8 @@ int main(void) {
         test_shared_keys(7, 3, 16);
         test_shared_keys(150, 1, 20);
         test_attention(1, 100, 513, 1, 20);
-        test_attention(1, 9, 150, 2, 64);
-        test_attention(1, 7, 131, 1, 72);
+        test_attention(1, 9, 150, 2, 32);
+        test_attention(1, 7, 131, 1, 40);
         test_alike(50, 1);
         for (int n = 1; n <= 10; n++) test_alike(320, 123.4f * (float)n);
         test_linear(2, 700, 96, 40, 8, CLIPGO_ACTIVATIONS_INT8, 0.02);

@@ -423,12 +423,8 @@ static inline vi vi_dot_int8(vi sum, vf x, vf columns) {
     return _mm512_dpbusd_epi32(sum, _mm512_castps_si512(columns), _mm512_castps_si512(x));
 }
 static inline vf vf_quads_int8(const vf c[4]) {
-    const __m512i byte = _mm512_set1_epi32(255);
-    __m512i even = _mm512_or_si512(_mm512_and_si512(_mm512_cvtps_epi32(c[0]), byte),
-                                   _mm512_slli_epi32(_mm512_and_si512(_mm512_cvtps_epi32(c[2]), byte), 16));
-    __m512i odd = _mm512_or_si512(_mm512_and_si512(_mm512_cvtps_epi32(c[1]), byte),
-                                  _mm512_slli_epi32(_mm512_and_si512(_mm512_cvtps_epi32(c[3]), byte), 16));
-    __m512i bytes = _mm512_or_si512(even, _mm512_slli_epi32(odd, 8));
+    __m512i even = _mm512_castps_si512(vf_pair_int16(c[0], c[2])), odd = _mm512_castps_si512(vf_pair_int16(c[1], c[3]));
+    __m512i bytes = _mm512_or_si512(_mm512_and_si512(even, _mm512_set1_epi16(255)), _mm512_slli_epi16(odd, 8));
     return _mm512_castsi512_ps(_mm512_xor_si512(bytes, _mm512_set1_epi8(-128)));
 }
 #elif CLIPGO_SIMD_AVX2 && defined(__AVXVNNI__)
@@ -438,12 +434,8 @@ static inline vi vi_dot_int8(vi sum, vf x, vf columns) {
     return _mm256_dpbusd_avx_epi32(sum, _mm256_castps_si256(columns), _mm256_castps_si256(x));
 }
 static inline vf vf_quads_int8(const vf c[4]) {
-    const __m256i byte = _mm256_set1_epi32(255);
-    __m256i even = _mm256_or_si256(_mm256_and_si256(_mm256_cvtps_epi32(c[0]), byte),
-                                   _mm256_slli_epi32(_mm256_and_si256(_mm256_cvtps_epi32(c[2]), byte), 16));
-    __m256i odd = _mm256_or_si256(_mm256_and_si256(_mm256_cvtps_epi32(c[1]), byte),
-                                  _mm256_slli_epi32(_mm256_and_si256(_mm256_cvtps_epi32(c[3]), byte), 16));
-    __m256i bytes = _mm256_or_si256(even, _mm256_slli_epi32(odd, 8));
+    __m256i even = _mm256_castps_si256(vf_pair_int16(c[0], c[2])), odd = _mm256_castps_si256(vf_pair_int16(c[1], c[3]));
+    __m256i bytes = _mm256_or_si256(_mm256_and_si256(even, _mm256_set1_epi16(255)), _mm256_slli_epi16(odd, 8));
     return _mm256_castsi256_ps(_mm256_xor_si256(bytes, _mm256_set1_epi8(-128)));
 }
 #elif CLIPGO_SIMD_NEON && INT8_DOTS
