@@ -12,7 +12,7 @@ type Program struct {
 }
 
 // Activations says how the left sides of matrix products are kept. The instruction set amx keeps bfloat16, which rounds
-// less, in place of 8 bits.
+// less, in place of 8 bits, and three bfloat16 that add up to it in place of a float32, with F16 and BF16 weights.
 type Activations uint32
 
 // The kinds of activations.

@@ -26,8 +26,9 @@ the median of the faster half of the runs, divided by the batch. GFLOP counts, p
 the attention of all rows in all blocks, as papers do, though of the last block only the pooled row is computed; a
 multiply-add is two. The share is GFLOP / ms of the ceiling: what the same threads can do at most of the arithmetic
 that the type is computed with, measured just before and after (8-bit integers for quantised types, or bfloat16 on the
-instruction set amx; else float32, or bfloat16 with --fast where the processor has it). Peak memory is the whole
-process's, in millions of bytes; start is the time from starting that process to its first result.
+instruction set amx; else float32, or bfloat16 with --fast where the processor has it). On amx F16 and BF16 can exceed
+float32's, as their products are made of several of bfloat16. Peak memory is the whole process's, in millions of bytes;
+start is the time from starting that process to its first result.
 
 Examples:
   clipgo bench

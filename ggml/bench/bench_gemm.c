@@ -144,7 +144,8 @@ static void bench_type(const clipgo_kernels *k, size_t type, uint32_t activation
         double start = thread_seconds();
         k->pack(&m, tensor, row_bytes, 0, m.panels);
         double pack = thread_seconds() - start;
-        double ceiling = (m.form == CLIPGO_FORM_F32 ? c->f32 : m.form == CLIPGO_FORM_BF16 ? c->bf16 : c->int8) * 1e-9;
+        int floats = m.form == CLIPGO_FORM_F32 || m.form == CLIPGO_FORM_BF16_X3;
+        double ceiling = (floats ? c->f32 : m.form == CLIPGO_FORM_BF16 ? c->bf16 : c->int8) * 1e-9;
         printf("%-10s %-6s form %d %4zux%-4zu x%zu  pack %5.2f G/s ", k->isa, types[type].name, (int)m.form, n, cols,
                threads, (double)n * (double)cols / pack * 1e-9);
         for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {

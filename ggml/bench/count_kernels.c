@@ -54,7 +54,7 @@ static void *allocate(size_t n) {
 }
 
 static int product(const clipgo_kernels *k, const clipgo_matrix *m, const char *name, int32_t act, int less) {
-    static const char *const arithmetic[] = {"f32", "int8", "int8", "bf16"};
+    static const char *const arithmetic[] = {"f32", "int8", "int8", "bf16", "f32"};
     clipgo_epilogue ep = {.dst = dst, .dst_stride = m->rows, .act = act, .bias = act ? y : NULL};
     double work = (double)m->rows * ROWS * (less < 0 ? (double)m->cols : 1);
     int n = line(name, less < 0 ? arithmetic[m->form] : "-", work, less);

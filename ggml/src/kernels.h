@@ -13,7 +13,8 @@ typedef enum clipgo_form {
     CLIPGO_FORM_F32 = 0,      /* float32 as it is */
     CLIPGO_FORM_Q8 = 1,       /* int8, a scale per 128 columns, sums per 32 */
     CLIPGO_FORM_Q8_BLOCK = 2, /* int8, a scale (and sum) per 32 columns */
-    CLIPGO_FORM_BF16 = 3
+    CLIPGO_FORM_BF16 = 3,
+    CLIPGO_FORM_BF16_X3 = 4 /* three bfloat16 that add up to the float32 */
 } clipgo_form;
 
 enum {

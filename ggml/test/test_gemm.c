@@ -222,7 +222,7 @@ static void run(const job *j) {
             /* Sums in float32: rounding errors add up at random, or in step where all terms are alike. Those of int8 products
              * pass through some 10^7 times a weight's scale (gemm_stage.inc), which is more beside codes of two bits. */
             int int8 = w.form == CLIPGO_FORM_Q8 || w.form == CLIPGO_FORM_Q8_BLOCK;
-            double random = !int8 ? 2e-6 : j->type->id == 10 ? 6e-5 : 2e-5;
+            double random = !int8 ? 5e-7 : j->type->id == 10 ? 6e-5 : 2e-5;
             CHECK(error <= (j->extreme ? 4e-5 : random) * (1 + size + fabs(want)),
                   "%s %s form %d m %zu n %zu k %zu extreme %d epilogue %d act %d direct %d: [%zu,%zu] is %.9g, want "
                   "%.9g (terms "

@@ -5,6 +5,8 @@
  *   half_lookup   the values of 32 low nibbles, and of the high ones
  *   vf_twice      each lane of the lower or the upper half of a vector, twice
  *   store_pairs   low, then high, rounded to bfloat16
+ *   store_split   the same of two bfloat16 that add up to each
+ *   vf_split      floats to three bfloat16 that add up to each
  *   tiles_shape   tiles 0 to 5, sums, and LEFT have `rows` rows, RIGHT has 16
  *   tiles_clear   gives the registers back: a system that switches threads needn't save them any more
  *   tile_load     a tile from rows of 64 bytes that lie `stride` bytes apart
@@ -35,6 +37,30 @@ static inline vf vf_twice(vf a, int upper) {
 
 static inline void store_pairs(void *p, vf low, vf high) {
     _mm512_storeu_si512(p, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
+
+/* The first 8 bits of low, then of high, and what they leave of numbers of at most 16. */
+static inline void store_split(float *first, float *rest, vf low, vf high) {
+    const __m512i upper = _mm512_set1_epi32((int)0xffff0000u);
+    for (int i = 0; i < 2; i++) {
+        __m512i a = _mm512_castps_si512(low), b = _mm512_castps_si512(high); /* the upper halves of both: */
+        _mm512_store_si512(i == 0 ? first : rest, _mm512_ternarylogic_epi32(_mm512_srli_epi32(a, 16), upper, b, 0xf8));
+        low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_and_si512(a, upper)));
+        high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_and_si512(b, upper)));
+    }
+}
+
+/* Three times VF_WIDTH bfloat16, `stride` apart, that add up to x: its first 8 bits, the next rounded to 8, and the rest. */
+static inline void vf_split(uint16_t *to, size_t stride, vf x) {
+    const __m512i upper = _mm512_set1_epi32((int)0xffff0000u), half = _mm512_set1_epi32(0x8000);
+    for (int i = 0; i < 3; i++) {
+        __m512i part = _mm512_castps_si512(x);
+        if (i == 1) part = _mm512_add_epi32(part, half);
+        part = _mm512_and_si512(part, upper);
+        _mm256_storeu_si256((__m256i *)(void *)(to + (size_t)i * stride),
+                            _mm512_cvtepi32_epi16(_mm512_srli_epi32(part, 16)));
+        x = _mm512_sub_ps(x, _mm512_castsi512_ps(part));
+    }
 }
 
 /* The values of 32 pairs of nibbles: of the low ones, and of the high ones. */
@@ -113,6 +139,7 @@ static inline __attribute__((always_inline)) void tile_dot(const int sum) {
 #define BF16_TILES 0
 static inline void tiles_shape(size_t rows) { (void)rows; } /* never called */
 static inline void tiles_clear(void) {}
+static inline void vf_split(uint16_t *to, size_t stride, vf x) { (void)to, (void)stride, (void)x; }
 #endif
 
 #endif
