@@ -43,7 +43,7 @@ Examples:
 			&cli.StringFlag{Name: "tower", Value: "image,text", Usage: "`LIST` of towers: image, text (default: both)"},
 			&cli.IntFlag{Name: "tokens", Usage: "texts have `N` tokens (default: as many as the model takes)"},
 			activationsFlag(), fastFlag(), isaFlag(),
-			&cli.BoolFlag{Name: "ops", Usage: "also the time of each kind of op; in JSON also start_ms"},
+			&cli.BoolFlag{Name: "ops", Usage: "also the time of each kind of op, which run apart then; in JSON also start_ms"},
 			&cli.BoolFlag{Name: "pictures", Usage: "instead of towers, the way of a picture to pixel values: decode, resize, normalise"},
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 		},

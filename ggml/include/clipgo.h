@@ -356,7 +356,8 @@ CLIPGO_API int32_t clipgo_idct(clipgo_device *device, const clipgo_idct_args *ar
 CLIPGO_API int32_t clipgo_ycc_rows(clipgo_device *device, const clipgo_ycc_args *args, const void *planes,
                                    uint64_t planes_bytes, void *dst, uint64_t dst_bytes, clipgo_error *err);
 
-/* Nanoseconds spent in each op, summed over the runs of a context made with CLIPGO_CONTEXT_PROFILE; n >= n_ops. */
+/* Nanoseconds spent in each op, summed over the runs of a context made with CLIPGO_CONTEXT_PROFILE; n >= n_ops. Ops that run as
+ * one elsewhere, as products of queries, keys and values do with their attention, run apart there, with the same result. */
 CLIPGO_API int32_t clipgo_profile(clipgo_context *context, uint64_t *nanoseconds, uint64_t n, clipgo_error *err);
 
 #ifdef __cplusplus

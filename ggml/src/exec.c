@@ -21,6 +21,12 @@ static uint64_t value_bytes(const clipgo_value *v, uint64_t batch, uint64_t rows
     return bytes;
 }
 
+/* Has a value a place in the arena? */
+static int is_stored(const clipgo_context *c, uint32_t value) {
+    int32_t stored = c->program->lives[value].stored;
+    return stored == STORED_ALWAYS || (stored == STORED_APART && c->nanoseconds != NULL);
+}
+
 /* Lays out the arena for the largest run. */
 static int32_t plan(clipgo_context *c, clipgo_error *err) {
     const clipgo_program *p = c->program;
@@ -38,7 +44,7 @@ static int32_t plan(clipgo_context *c, clipgo_error *err) {
         if (bytes == 0)
             status = fail(err, CLIPGO_ERR_INPUT, i, "value %u of %u items of %u rows is too large", i, c->max_batch,
                           c->max_rows);
-        if (!p->lives[i].stored) continue;
+        if (!is_stored(c, i)) continue;
         answers[used] = &c->value_offsets[i];
         blocks[used++] = (arena_block){bytes, p->lives[i].first, p->lives[i].last, 0};
     }
@@ -202,7 +208,7 @@ static uint64_t now_ns(void) {
 static void poison(const run *r, int32_t op) {
     const clipgo_program *p = r->program;
     for (uint32_t i = 0; i < p->n_values; i++)
-        if (p->lives[i].stored && p->lives[i].last == op)
+        if (is_stored(r->context, i) && p->lives[i].last == op)
             memset(r->context->places[i], 0xff, value_bytes(&p->values[i], r->batch, r->rows));
     for (uint32_t i = 0; i < p->n_prepared; i++)
         if (p->prepared[i].last == op)
@@ -233,7 +239,7 @@ int32_t context_run(clipgo_context *c, uint32_t batch, uint32_t rows, const void
     const clipgo_program *p = c->program;
     const run r = {p, c, p->weights->device->kernels, p->weights->device->pool, batch, rows};
     for (uint32_t i = 0; i < p->n_values; i++)
-        if (p->lives[i].stored) c->places[i] = c->arena + c->value_offsets[i];
+        if (is_stored(c, i)) c->places[i] = c->arena + c->value_offsets[i];
     int32_t status = place_buffer(&r, CLIPGO_INPUT, (uint8_t *)(uintptr_t)in, in_bytes, err);
     if (status == CLIPGO_OK) status = place_buffer(&r, CLIPGO_OUTPUT, out, out_bytes, err);
     if (status == CLIPGO_OK) status = check_run(&r, err);

@@ -12,7 +12,7 @@ struct clipgo_context {
     uint64_t arena_bytes;
     uint64_t *value_offsets, *prepared_offsets; /* in the arena */
     uint64_t scratch_offset, scratch_bytes;     /* the first thread's, and each thread's */
-    uint64_t *nanoseconds;                      /* per op; NULL without a profile */
+    uint64_t *nanoseconds;                      /* per op, which run apart for it; NULL without a profile */
     void **places;                              /* of each value, during a run */
 };
 
@@ -39,9 +39,28 @@ uint64_t op_scratch(const clipgo_program *p, const step *s, uint64_t max_rows);
 /* linear.c */
 void linear_run(const run *r, const step *s);
 
+/* One of a LINEAR's products. */
+typedef struct linear_part {
+    const clipgo_matrix *matrix;
+    const uint8_t *rows; /* prepared */
+    uint64_t row_bytes;
+    clipgo_epilogue epilogue;   /* of the first row */
+    uint32_t per_chunk, chunks; /* panels; chunks in a block of rows */
+} linear_part;
+linear_part linear_part_of(const run *r, const step *s, int t);
+
+/* Rows that stay in a thread's L2 cache while panels pass by. */
+uint64_t cached_rows(const run *r, uint64_t row_bytes);
+
+/* attention.c */
+void attention_run(const run *r, const step *s);
+uint64_t attention_scratch(const clipgo_program *p, const step *s, uint64_t max_rows);
+
 static inline uint64_t run_rows(const run *r, int32_t value) { return value_rows(&r->program->values[value], r->rows); }
 static inline size_t run_width(const run *r, int32_t value) { return r->program->values[value].width; }
 static inline void *run_place(const run *r, int32_t value) { return r->context->places[value]; }
+/* Is the step one of a pair that runs as one? */
+static inline int run_fused(const run *r, const step *s) { return s->fused && r->context->nanoseconds == NULL; }
 static inline uint8_t *run_prepared(const run *r, int32_t index) {
     return r->context->arena + r->context->prepared_offsets[index];
 }

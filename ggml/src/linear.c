@@ -7,23 +7,13 @@
 
 /* Multiply-adds of a chunk: at least about 5 microseconds' worth. */
 static const uint64_t least_products = 1u << 20;
-/* Chunks for each thread, so that the last ones come out even. */
-static const uint64_t chunks_per_thread = 4;
 /* Fewer rows than this don't pay for reading the panels again. */
 static const uint64_t least_rows = 48;
-
-typedef struct part {
-    const clipgo_matrix *matrix;
-    const uint8_t *rows; /* prepared */
-    uint64_t row_bytes;
-    clipgo_epilogue epilogue;   /* of the first row */
-    uint32_t per_chunk, chunks; /* panels; chunks in a block of rows */
-} part;
 
 typedef struct linear_job {
     const run *r;
     int32_t prepares; /* the form that is written instead of dst, or STEP_NO_FORM */
-    part parts[3];
+    linear_part parts[3];
     uint32_t n_parts;
     uint64_t rows, block_rows;
     uint32_t chunks;    /* in a block of rows, over all parts */
@@ -32,7 +22,7 @@ typedef struct linear_job {
 
 /* Rows [first, first + n) of a product with panels [begin, end), rounded at once for the op that reads them: a piece of dst
  * is but in this thread's cache, and other threads fetch a quarter of its bytes. */
-static void rounded_product(const linear_job *job, const part *p, clipgo_epilogue e, const uint8_t *rows,
+static void rounded_product(const linear_job *job, const linear_part *p, clipgo_epilogue e, const uint8_t *rows,
                             uint64_t first, uint64_t n, uint32_t begin, uint32_t end, uint32_t thread) {
     const run *r = job->r;
     const clipgo_matrix *m = p->matrix;
@@ -55,8 +45,8 @@ static void rounded_product(const linear_job *job, const part *p, clipgo_epilogu
 }
 
 /* The part that a chunk of a block of rows belongs to. *chunk becomes its number there. */
-static const part *part_of(const linear_job *job, uint32_t *chunk) {
-    const part *p = job->parts;
+static const linear_part *part_of(const linear_job *job, uint32_t *chunk) {
+    const linear_part *p = job->parts;
     if (job->per_slice != 0) {
         uint32_t slice = *chunk / (job->per_slice * job->n_parts), at = *chunk % (job->per_slice * job->n_parts);
         *chunk = slice * job->per_slice + at % job->per_slice;
@@ -70,7 +60,7 @@ static void linear_chunk(void *arg, uint32_t chunk, uint32_t thread) {
     const linear_job *job = arg;
     uint64_t first = chunk / job->chunks * job->block_rows, n = job->rows - first;
     uint32_t group = chunk % job->chunks;
-    const part *p = part_of(job, &group);
+    const linear_part *p = part_of(job, &group);
     uint32_t begin = group * p->per_chunk, left = p->matrix->panels - begin;
     uint32_t end = begin + (left < p->per_chunk ? left : p->per_chunk);
     clipgo_epilogue e = p->epilogue;
@@ -107,18 +97,22 @@ static void prepare(const run *r, const step *s, uint64_t rows) {
     }
 }
 
+uint64_t cached_rows(const run *r, uint64_t row_bytes) {
+    uint64_t rows = r->program->weights->device->cached_bytes / row_bytes;
+    return rows > least_rows ? rows : least_rows;
+}
+
 /* Decides how many rows and panels make a chunk, and whose they are; returns the number of chunks. */
 static uint32_t cut(linear_job *job, int32_t parts, uint32_t threads) {
-    uint64_t panels = 0, products = 0, row_bytes = 0, wanted = chunks_per_thread * threads;
+    uint64_t panels = 0, products = 0, row_bytes = 0, wanted = CHUNKS_PER_THREAD * threads;
     for (int t = 0; t < parts; t++) {
-        const part *p = &job->parts[t];
+        const linear_part *p = &job->parts[t];
         const clipgo_matrix *m = p->matrix;
         panels += m->panels;
         if (m->cols * m->panel_rows > products) products = m->cols * m->panel_rows; /* of a row with a panel */
         if (p->row_bytes > row_bytes) row_bytes = p->row_bytes;
     }
-    uint64_t cached_rows = job->r->program->weights->device->cached_bytes / row_bytes;
-    uint64_t blocks = divide_up(job->rows, cached_rows > least_rows ? cached_rows : least_rows);
+    uint64_t blocks = divide_up(job->rows, cached_rows(job->r, row_bytes));
     if (panels * blocks < wanted) blocks = divide_up(wanted, panels);
     if (blocks > divide_up(job->rows, least_rows)) blocks = divide_up(job->rows, least_rows);
     job->block_rows = divide_up(job->rows, blocks);
@@ -129,12 +123,12 @@ static uint32_t cut(linear_job *job, int32_t parts, uint32_t threads) {
     uint64_t whole = job->prepares != STEP_NO_FORM ? PREPARED_GROUP / job->parts[0].matrix->panel_rows : 1;
     per_chunk = divide_up(per_chunk, whole) * whole;
     for (int t = 0; t < parts; t++) {
-        part *p = &job->parts[t];
+        linear_part *p = &job->parts[t];
         p->per_chunk = (uint32_t)per_chunk;
         p->chunks = (uint32_t)divide_up(p->matrix->panels, per_chunk);
         job->chunks += p->chunks;
     }
-    const part *first = job->parts;
+    const linear_part *first = job->parts;
     job->per_slice = first->chunks % threads == 0 ? first->chunks / threads : 0;
     for (int t = 1; t < parts; t++)
         if (job->parts[t].chunks != first->chunks) job->per_slice = 0;
@@ -143,9 +137,33 @@ static uint32_t cut(linear_job *job, int32_t parts, uint32_t threads) {
 
 static const float *offset(const float *p, uint64_t n) { return p != NULL ? p + n : NULL; }
 
-void linear_run(const run *r, const step *s) {
+linear_part linear_part_of(const run *r, const step *s, int t) {
     const clipgo_op *op = &s->op;
     size_t width = run_width(r, op->dst);
+    uint64_t column = 0;
+    for (int i = 0; i < t; i++) column += s->packed[i]->matrix.rows;
+    linear_part p = {
+        .matrix = &s->packed[t]->matrix,
+        .rows = run_place(r, op->src[0]),
+        .row_bytes = run_width(r, op->src[0]) * sizeof(float),
+        .epilogue = {.bias = s->vectors[3 + t],
+                     .scale = offset(s->vectors[6], column),
+                     .gate = op->src[2] < 0 ? NULL : offset(run_place(r, op->src[2]), column),
+                     .residual = op->src[1] < 0 ? NULL : offset(run_place(r, op->src[1]), column),
+                     .gate_stride = width,
+                     .residual_stride = width,
+                     .dst_stride = width,
+                     .act = op->i[0]},
+    };
+    if (s->prepared[t] != STEP_NO_FORM) {
+        p.rows = run_prepared(r, s->prepared[t]);
+        p.row_bytes = r->program->prepared[s->prepared[t]].row_bytes;
+    }
+    return p;
+}
+
+void linear_run(const run *r, const step *s) {
+    const clipgo_op *op = &s->op;
     uint64_t rows = r->batch * run_rows(r, op->dst), column = 0;
     linear_job job;
     job.r = r;
@@ -154,29 +172,11 @@ void linear_run(const run *r, const step *s) {
     job.n_parts = (uint32_t)op->i[1];
     job.prepares = s->prepares;
     prepare(r, s, rows);
+    if (run_fused(r, s)) return;
     for (int t = 0; t < op->i[1]; t++) {
-        const clipgo_matrix *m = &s->packed[t]->matrix;
-        part *p = &job.parts[t];
-        p->matrix = m;
-        if (s->prepared[t] == STEP_NO_FORM) {
-            p->rows = run_place(r, op->src[0]);
-            p->row_bytes = run_width(r, op->src[0]) * sizeof(float);
-        } else {
-            p->rows = run_prepared(r, s->prepared[t]);
-            p->row_bytes = r->program->prepared[s->prepared[t]].row_bytes;
-        }
-        p->epilogue = (clipgo_epilogue){
-            .bias = s->vectors[3 + t],
-            .scale = offset(s->vectors[6], column),
-            .gate = op->src[2] < 0 ? NULL : offset(run_place(r, op->src[2]), column),
-            .residual = op->src[1] < 0 ? NULL : offset(run_place(r, op->src[1]), column),
-            .dst = s->prepares == STEP_NO_FORM ? (float *)run_place(r, op->dst) + column : NULL,
-            .gate_stride = width,
-            .residual_stride = width,
-            .dst_stride = width,
-            .act = op->i[0],
-        };
-        column += m->rows;
+        job.parts[t] = linear_part_of(r, s, t);
+        if (s->prepares == STEP_NO_FORM) job.parts[t].epilogue.dst = (float *)run_place(r, op->dst) + column;
+        column += job.parts[t].matrix->rows;
     }
     uint32_t chunks = cut(&job, op->i[1], pool_threads(r->pool));
     pool_run(r->pool, chunks, linear_chunk, &job, &r->context->cancel);

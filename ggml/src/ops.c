@@ -1,4 +1,4 @@
-/* ops.c: how each op is cut into chunks, and which kernels a chunk calls. LINEAR has its own file. */
+/* ops.c: how each op is cut into chunks, and which kernels a chunk calls. LINEAR and ATTENTION have their own files. */
 #include "exec.h"
 
 #include "memory.h"
@@ -10,9 +10,6 @@ static const uint64_t chunk_elements = 8192;
 
 /* Rows of a norm whose floats pass through scratch on their way to a prepared form. */
 enum { NORM_BATCH = 4 };
-
-/* Queries that share a transposed block of keys: fewer, and transposing would cost too much. */
-static const uint64_t min_queries = 48;
 
 static void row_chunk(void *arg, uint32_t chunk, uint32_t thread) {
     const row_job *job = arg;
@@ -223,68 +220,7 @@ static void run_l2norm(const run *r, const step *s) { over_dst(r, s, l2norm_rows
 
 static void run_linear(const run *r, const step *s) { linear_run(r, s); }
 
-typedef struct attention_job {
-    const run *r;
-    const clipgo_op *op;
-    uint64_t q_rows, k_rows, per_block, blocks; /* of queries, for each head of each item */
-} attention_job;
-
-/* clipgo_attention_args.rounds */
-static int32_t attention_rounds(uint32_t activations, int32_t may_round) {
-    if (activations == CLIPGO_ACTIVATIONS_BF16) return may_round ? 2 : 1;
-    return may_round && activations == CLIPGO_ACTIVATIONS_INT8 ? 2 : 0;
-}
-
-/* A thread has the heads whose products it computed. */
-static void attention_chunk(void *arg, uint32_t chunk, uint32_t thread) {
-    const attention_job *job = arg;
-    const run *r = job->r;
-    const clipgo_op *op = job->op;
-    uint64_t heads = (uint64_t)op->i[0], block = chunk % job->blocks, head = chunk / job->blocks % heads,
-             item = chunk / job->blocks / heads;
-    uint64_t column = head * (uint64_t)op->i[4], first = block * job->per_block, n = job->q_rows - first;
-    const int32_t *counts = op->src[3] < 0 ? NULL : run_place(r, op->src[3]);
-    uint64_t width = counts != NULL ? run_width(r, op->src[3]) : 1;
-    const float *src[3], *first_item[3];
-    for (int s = 0; s < 3; s++) {
-        first_item[s] = (const float *)run_place(r, op->src[s]) + (uint64_t)op->i[1 + s] + column;
-        src[s] = first_item[s] + item * run_rows(r, op->src[s]) * run_width(r, op->src[s]);
-    }
-    clipgo_attention_args args = {
-        .q_stride = run_width(r, op->src[0]),
-        .k_stride = run_width(r, op->src[1]),
-        .v_stride = run_width(r, op->src[2]),
-        .dst_stride = run_width(r, op->dst),
-        .q_rows = n < job->per_block ? n : job->per_block,
-        .k_rows = counts != NULL ? (size_t)counts[item * width] : job->k_rows,
-        .k_rows_before = width == 2 ? (size_t)counts[item * 2 + 1] : 0,
-        .q_first = first,
-        .head_dim = (size_t)op->i[4],
-        .scale = op->f[0],
-        .causal = op->i[5],
-        .rounds = attention_rounds(r->program->activations, op->i[6]),
-        .scratch = run_scratch(r, thread),
-    };
-    args.q = src[0] + first * args.q_stride;
-    args.k = src[1];
-    args.v = src[2];
-    args.k_before = first_item[1];
-    args.v_before = first_item[2];
-    args.dst = (float *)run_place(r, op->dst) + (item * job->q_rows + first) * args.dst_stride + column;
-    r->kernels->attention(&args);
-}
-
-static void run_attention(const run *r, const step *s) {
-    attention_job job = {
-        .r = r, .op = &s->op, .q_rows = run_rows(r, s->op.dst), .k_rows = run_rows(r, s->op.src[1]), .blocks = 1};
-    uint64_t pairs = r->batch * (uint64_t)s->op.i[0], wanted = 4 * (uint64_t)pool_threads(r->pool);
-    if (pairs < wanted) job.blocks = divide_up(wanted, pairs);
-    if (job.blocks > job.q_rows / min_queries) job.blocks = job.q_rows / min_queries;
-    if (job.blocks == 0) job.blocks = 1;
-    job.per_block = divide_up(job.q_rows, job.blocks);
-    job.blocks = divide_up(job.q_rows, job.per_block);
-    pool_run(r->pool, (uint32_t)(pairs * job.blocks), attention_chunk, &job, &r->context->cancel);
-}
+static void run_attention(const run *r, const step *s) { attention_run(r, s); }
 
 static void select_rows(const row_job *job, uint64_t begin, uint64_t end, uint32_t thread) {
     const run *r = job->r;
@@ -322,18 +258,13 @@ void op_run(const run *r, const step *s) { run_kind[s->op.kind](r, s); }
 
 uint64_t op_scratch(const clipgo_program *p, const step *s, uint64_t max_rows) {
     const clipgo_op *op = &s->op;
-    uint64_t row = p->values[op->dst].width * sizeof(float), keys;
+    uint64_t row = p->values[op->dst].width * sizeof(float);
     switch (op->kind) {
     case CLIPGO_OP_EMBED:
     case CLIPGO_OP_SELECT: return row;
     case CLIPGO_OP_LINEAR: return s->prepares != STEP_NO_FORM ? SUM_ROWS * PREPARED_GROUP * sizeof(float) : 0;
     case CLIPGO_OP_NORM: return s->prepares != STEP_NO_FORM ? NORM_BATCH * row : 0;
-    case CLIPGO_OP_ATTENTION:
-        /* keys of the batch before an item may be more than an item has */
-        keys = op->src[3] >= 0 && p->values[op->src[3]].width == 2 ? SIZE_MAX
-                                                                   : value_rows(&p->values[op->src[1]], max_rows);
-        return p->weights->device->kernels->attention_scratch(value_rows(&p->values[op->src[0]], max_rows), keys,
-                                                              (size_t)op->i[4]);
+    case CLIPGO_OP_ATTENTION: return attention_scratch(p, s, max_rows);
     default: return 0;
     }
 }

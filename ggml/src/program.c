@@ -94,6 +94,39 @@ static int32_t pack_linears(clipgo_program *p, uint32_t activations, const panel
     return CLIPGO_OK;
 }
 
+/* Can ATTENTION make the products of the op before it, head by head? If nobody else reads them, heads are whole panels and as many for
+ * each thread, and there are enough of them to share out. Keys of other items may be another chunk's. */
+static int can_fuse(const clipgo_program *p, uint32_t i) {
+    const step *s = &p->steps[i], *next = s + 1;
+    if (i + 1 == p->n_ops || s->op.kind != CLIPGO_OP_LINEAR || next->op.kind != CLIPGO_OP_ATTENTION) return 0;
+    const uint32_t heads = (uint32_t)next->op.i[0], dim = (uint32_t)next->op.i[4];
+    const uint32_t threads = pool_threads(p->weights->device->pool);
+    const int32_t qkv = s->op.dst, keys = next->op.src[3];
+    if (s->op.i[1] != 3 || s->op.src[1] >= 0 || s->op.src[2] >= 0 || p->values[qkv].role != CLIPGO_TEMPORARY) return 0;
+    if (keys >= 0 && p->values[keys].width != 1) return 0;
+    if (heads % threads != 0 || heads / threads < CHUNKS_PER_THREAD) return 0;
+    for (uint32_t t = 0; t < 3; t++) {
+        const clipgo_matrix *m = &s->packed[t]->matrix;
+        if (next->op.src[t] != qkv || (uint32_t)next->op.i[1 + t] != t * heads * dim ||
+            m->rows != (uint64_t)heads * dim || dim % m->panel_rows != 0)
+            return 0;
+    }
+    for (uint32_t j = 0; j < p->n_ops; j++)
+        for (int slot = 0; slot < 4; slot++)
+            if (p->steps[j].op.src[slot] == qkv && j != i + 1) return 0;
+    return 1;
+}
+
+static void fuse_heads(clipgo_program *p) {
+    for (uint32_t i = 0; i < p->n_ops; i++)
+        if (can_fuse(p, i)) p->steps[i].fused = p->steps[i + 1].fused = 1;
+}
+
+/* The step in which the products of a LINEAR step are made. */
+static int32_t products_step(const clipgo_program *p, uint32_t i) {
+    return (int32_t)i + (p->steps[i].fused && p->steps[i].op.kind == CLIPGO_OP_LINEAR);
+}
+
 /* What a LINEAR op reads of its value: the floats themselves, or a form of them that is prepared once for all. */
 static void choose_forms(clipgo_program *p) {
     const clipgo_kernels *k = p->weights->device->kernels;
@@ -114,7 +147,7 @@ static void choose_forms(clipgo_program *p) {
             while (found < p->n_prepared && (p->prepared[found].value != x || p->prepared[found].form != form)) found++;
             if (found == p->n_prepared)
                 p->prepared[p->n_prepared++] = (prepared){x, form, row_bytes, (int32_t)i, (int32_t)i};
-            p->prepared[found].last = (int32_t)i;
+            p->prepared[found].last = products_step(p, i);
             s->prepared[t] = (int32_t)found;
         }
     }
@@ -162,11 +195,13 @@ static void fuse_forms(clipgo_program *p) {
 }
 
 static void find_lives(clipgo_program *p) {
-    for (uint32_t v = 0; v < p->n_values; v++) p->lives[v] = (life){-1, -1, p->values[v].role == CLIPGO_TEMPORARY};
+    for (uint32_t v = 0; v < p->n_values; v++)
+        p->lives[v] = (life){-1, -1, p->values[v].role == CLIPGO_TEMPORARY ? STORED_ALWAYS : STORED_NEVER};
     for (uint32_t i = 0; i < p->n_ops; i++) {
         const step *s = &p->steps[i];
         p->lives[s->op.dst].first = p->lives[s->op.dst].last = (int32_t)i;
-        if (s->prepares != STEP_NO_FORM) p->lives[s->op.dst].stored = 0;
+        if (s->prepares != STEP_NO_FORM) p->lives[s->op.dst].stored = STORED_NEVER;
+        if (products_step(p, i) != (int32_t)i) p->lives[s->op.dst].stored = STORED_APART;
         for (int slot = 0; slot < 4; slot++) {
             if (s->op.src[slot] < 0) continue;
             int reads = 1;
@@ -177,7 +212,7 @@ static void find_lives(clipgo_program *p) {
                         (s->prepared[t] == STEP_NO_FORM || p->prepared[s->prepared[t]].first == (int32_t)i))
                         reads = 1;
             }
-            if (reads) p->lives[s->op.src[slot]].last = (int32_t)i;
+            if (reads) p->lives[s->op.src[slot]].last = products_step(p, i);
         }
     }
 }
@@ -224,6 +259,7 @@ int32_t program_create(clipgo_weights *weights, const clipgo_program_desc *desc,
         program_release(p);
         return status;
     }
+    fuse_heads(p);
     choose_forms(p);
     fuse_forms(p);
     find_lives(p);

@@ -21,8 +21,16 @@ typedef struct prepared {
 /* What a value's place in the arena depends on. */
 typedef struct life {
     int32_t first, last; /* ops: written in first (-1: an input), last read in last */
-    int32_t stored;      /* 0: never exists, since only its prepared form is read */
+    int32_t stored;      /* one of STORED_* */
 } life;
+
+enum {
+    STORED_NEVER, /* it is the caller's, or only a prepared form of it is read */
+    STORED_ALWAYS,
+    STORED_APART /* where a fused pair of steps runs as two */
+};
+
+enum { CHUNKS_PER_THREAD = 4 /* of a job, so that the last ones come out even */ };
 
 enum { STEP_NO_FORM = -1 };
 
@@ -32,7 +40,8 @@ typedef struct step {
     const float *vectors[8]; /* small tensors as floats; NULL: absent, or read as they lie */
     packed *packed[3];       /* LINEAR */
     int32_t prepared[3];     /* LINEAR: what its tensors multiply; STEP_NO_FORM: the floats of src[0] */
-    int32_t prepares;        /* NORM, LINEAR: the form it writes instead of its value, or STEP_NO_FORM */
+    int32_t fused; /* LINEAR: its products are made by the step behind it, an ATTENTION; and that one: it makes them */
+    int32_t prepares; /* NORM, LINEAR: the form it writes instead of its value, or STEP_NO_FORM */
 } step;
 
 struct clipgo_program {

@@ -24,7 +24,7 @@ static void check_model(const model *m, const char *name, uint32_t batch, uint32
     clipgo_device *device = NULL;
     clipgo_weights *weights = NULL;
     clipgo_program *program = NULL;
-    clipgo_context *context = NULL;
+    clipgo_context *context = NULL, *profiled = NULL; /* in the latter, ops that run as one run apart */
     snprintf(device_options.isa, sizeof device_options.isa, "%s", isa->isa);
     uint64_t bytes = model_bytes(m, CLIPGO_OUTPUT, batch, rows);
     float *out = malloc(bytes), *again = malloc(bytes);
@@ -36,9 +36,11 @@ static void check_model(const model *m, const char *name, uint32_t batch, uint32
         status = clipgo_weights_create(device, m->data, m->bytes, m->tensors, m->n_tensors, 0, &weights, &err);
     if (status == CLIPGO_OK) status = clipgo_program_create(weights, &desc, m->values, m->ops, &program, &err);
     if (status == CLIPGO_OK) status = clipgo_context_create(program, &context_options, &context, &err);
+    context_options.flags = CLIPGO_CONTEXT_PROFILE;
+    if (status == CLIPGO_OK) status = clipgo_context_create(program, &context_options, &profiled, &err);
     uint64_t in_bytes = model_bytes(m, CLIPGO_INPUT, batch, rows);
     if (status == CLIPGO_OK) status = clipgo_run(context, &args, in, in_bytes, out, bytes, &err);
-    if (status == CLIPGO_OK) status = clipgo_run(context, &args, in, in_bytes, again, bytes, &err);
+    if (status == CLIPGO_OK) status = clipgo_run(profiled, &args, in, in_bytes, again, bytes, &err);
     CHECK(status == CLIPGO_OK, "%s: %s", name, err.message);
     if (status == CLIPGO_OK) {
         model_reference(m, batch, rows, in, want);
@@ -54,6 +56,7 @@ static void check_model(const model *m, const char *name, uint32_t batch, uint32
               threads);
     }
     clipgo_context_free(context);
+    clipgo_context_free(profiled);
     clipgo_program_free(program);
     clipgo_weights_free(weights);
     clipgo_device_free(device);
@@ -285,10 +288,11 @@ static void test_attention(uint32_t batch, uint32_t q_rows, uint32_t k_rows, uin
 
 /* A transformer layer, twice: values that live side by side, forms shared by several products, norms fused into them.
  */
-static void test_layers(uint32_t batch, uint32_t rows, uint32_t width, uint32_t type, uint32_t activations,
-                        double tolerance) {
+static void test_layers(uint32_t batch, uint32_t rows, uint32_t heads, uint32_t width, uint32_t type,
+                        uint32_t activations, double tolerance) {
     model m;
     model_init(&m, 11);
+    int32_t lengths = model_value(&m, I32, IN, 0, 1, 1);
     int32_t x = model_value(&m, F32, IN, 1, 0, width);
     for (int layer = 0; layer < 2; layer++) {
         int32_t normed = model_value(&m, F32, TMP, 1, 0, width), qkv = model_value(&m, F32, TMP, 1, 0, 3 * width);
@@ -303,8 +307,9 @@ static void test_layers(uint32_t batch, uint32_t rows, uint32_t width, uint32_t 
         for (int t = 0; t < 3; t++) op->w[t] = model_tensor(&m, type, width, width, 0.2f);
         op = model_op(&m, CLIPGO_OP_ATTENTION, mixed);
         op->src[0] = op->src[1] = op->src[2] = qkv;
-        op->i[0] = 4, op->i[2] = (int32_t)width, op->i[3] = (int32_t)(2 * width), op->i[4] = (int32_t)width / 4;
-        op->i[5] = layer, op->f[0] = 0.3f;
+        op->i[0] = (int32_t)heads, op->i[2] = (int32_t)width, op->i[3] = (int32_t)(2 * width);
+        op->i[4] = (int32_t)(width / heads), op->i[5] = layer, op->f[0] = 0.3f;
+        if (layer == 0) op->src[3] = lengths;
         op = model_op(&m, CLIPGO_OP_LINEAR, y);
         op->src[0] = mixed, op->src[1] = x, op->i[1] = 1, op->w[0] = model_tensor(&m, type, width, width, 0.2f);
         op = model_op(&m, CLIPGO_OP_NORM, again);
@@ -318,7 +323,7 @@ static void test_layers(uint32_t batch, uint32_t rows, uint32_t width, uint32_t 
         op->src[0] = wide, op->src[1] = y, op->i[1] = 1, op->w[0] = model_tensor(&m, type, width, 2 * width, 0.2f);
         x = next;
     }
-    void *in = make_input(&m, batch, rows, 1, 1.0f);
+    void *in = make_input(&m, batch, rows, rows + 1, 1.0f);
     check_model(&m, "layers", batch, rows, activations, tolerance, in);
     free(in);
     model_free(&m);
@@ -399,14 +404,18 @@ int main(void) {
                 test_attention(batch, 1, 1, 1, 1);
                 test_attention(batch, 3, 29, 3, 5);
                 test_attention(batch, 9, 50, 2, 64);
-                test_layers(batch, 9, 64, 0, CLIPGO_ACTIVATIONS_F32, 1e-5);
-                test_layers(batch, 21, 64, 8, CLIPGO_ACTIVATIONS_INT8, 0.05);
+                test_layers(batch, 9, 4, 64, 0, CLIPGO_ACTIVATIONS_F32, 1e-5);
+                test_layers(batch, 21, 4, 64, 8, CLIPGO_ACTIVATIONS_INT8, 0.05);
             }
         }
     /* more keys than a block holds, more queries than a thread takes, more rows than a block of a product */
     for (uint32_t i = 0; (isa = dispatch_nth(i)) != NULL; i++) {
         threads = 2;
         test_attention(1, 2, 1100, 1, 8);
+        /* heads by themselves, of several items and of one */
+        test_layers(40, 9, 8, 256, 0, CLIPGO_ACTIVATIONS_F32, 1e-5);
+        test_layers(1, 300, 12, 384, 0, CLIPGO_ACTIVATIONS_F32, 2e-5);
+        test_layers(2, 60, 8, 256, 8, CLIPGO_ACTIVATIONS_INT8, 0.08);
         test_shared_keys(1, 2, 5);
         test_shared_keys(7, 3, 16);
         test_shared_keys(150, 1, 20);
