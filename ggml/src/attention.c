@@ -86,21 +86,22 @@ typedef struct heads_job {
     size_t scratch;                            /* floats before a thread's queries, keys and values */
 } heads_job;
 
-/* Queries, keys and values of a head, for a block of items, and its attention, while they are in this thread's cache. */
-static void head_chunk(void *arg, uint32_t chunk, uint32_t thread) {
+/* Queries, keys and values of some heads [rows][3][heads * dim], for a block of items, and their attention, while they are in this
+ * thread's cache. */
+static void heads_chunk(void *arg, uint32_t chunk, uint32_t thread) {
     const heads_job *job = arg;
     const run *r = job->r;
     const clipgo_op *op = &job->attention->op;
-    uint64_t head = chunk / job->blocks, item = chunk % job->blocks * job->items, items = r->batch - item;
-    size_t dim = (size_t)op->i[4], stride = 3 * dim;
+    uint64_t group = chunk / job->blocks, item = chunk % job->blocks * job->items, items = r->batch - item;
+    size_t heads = (size_t)job->attention->fused, dim = (size_t)op->i[4], width = heads * dim, stride = 3 * width;
     float *qkv = (float *)run_scratch(r, thread) + job->scratch;
     if (items > job->items) items = job->items;
     uint64_t first = item * job->rows, rows = items * job->rows;
     for (int t = 0; t < 3; t++) {
         linear_part part = linear_part_of(r, job->products, t);
-        uint32_t panels = (uint32_t)(dim / part.matrix->panel_rows), begin = (uint32_t)head * panels;
-        part.epilogue.dst = qkv + (size_t)t * dim;
-        part.epilogue.dst_first = head * dim;
+        uint32_t panels = (uint32_t)(width / part.matrix->panel_rows), begin = (uint32_t)group * panels;
+        part.epilogue.dst = qkv + (size_t)t * width;
+        part.epilogue.dst_first = group * width;
         part.epilogue.dst_stride = stride;
         for (uint64_t at = 0, n; at < rows; at += n) {
             n = rows - at < job->cached_rows ? rows - at : job->cached_rows;
@@ -109,15 +110,16 @@ static void head_chunk(void *arg, uint32_t chunk, uint32_t thread) {
             part.epilogue.dst += n * stride;
         }
     }
-    for (uint64_t i = 0; i < items; i++) {
-        clipgo_attention_args args = item_args(r, op, item + i, thread);
-        args.q_stride = args.k_stride = args.v_stride = stride;
-        args.q = qkv + i * job->rows * stride;
-        args.k = args.q + dim;
-        args.v = args.k + dim;
-        args.dst += head * dim;
-        r->kernels->attention(&args);
-    }
+    for (uint64_t i = 0; i < items; i++)
+        for (uint64_t head = 0; head < heads; head++) {
+            clipgo_attention_args args = item_args(r, op, item + i, thread);
+            args.q_stride = args.k_stride = args.v_stride = stride;
+            args.q = qkv + i * job->rows * stride + head * dim;
+            args.k = args.q + width;
+            args.v = args.k + width;
+            args.dst += group * width + head * dim;
+            r->kernels->attention(&args);
+        }
 }
 
 static uint64_t own_scratch(const clipgo_program *p, const clipgo_op *op, uint64_t max_rows) {
@@ -130,9 +132,9 @@ static uint64_t own_scratch(const clipgo_program *p, const clipgo_op *op, uint64
 
 uint64_t attention_scratch(const clipgo_program *p, const step *s, uint64_t max_rows) {
     uint64_t bytes = own_scratch(p, &s->op, max_rows), rows = value_rows(&p->values[s->op.dst], max_rows);
-    if (!s->fused) return bytes;
+    if (s->fused == 0) return bytes;
     if (rows < head_rows) rows = head_rows;
-    return divide_up(bytes, 64) * 64 + rows * 3 * (uint64_t)s->op.i[4] * sizeof(float);
+    return divide_up(bytes, 64) * 64 + rows * 3 * (uint64_t)(s->fused * s->op.i[4]) * sizeof(float);
 }
 
 static void attend_by_heads(const run *r, const step *s) {
@@ -142,7 +144,8 @@ static void attend_by_heads(const run *r, const step *s) {
     job.items = divide_up(r->batch, job.blocks);
     job.cached_rows = cached_rows(r, linear_part_of(r, s - 1, 0).row_bytes);
     job.scratch = (size_t)divide_up(own_scratch(r->program, &s->op, r->rows), 64) * 64 / sizeof(float);
-    pool_run(r->pool, (uint32_t)((uint64_t)s->op.i[0] * job.blocks), head_chunk, &job, &r->context->cancel);
+    pool_run(r->pool, (uint32_t)((uint64_t)(s->op.i[0] / s->fused) * job.blocks), heads_chunk, &job,
+             &r->context->cancel);
 }
 
 void attention_run(const run *r, const step *s) {

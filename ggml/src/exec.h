@@ -60,7 +60,7 @@ static inline uint64_t run_rows(const run *r, int32_t value) { return value_rows
 static inline size_t run_width(const run *r, int32_t value) { return r->program->values[value].width; }
 static inline void *run_place(const run *r, int32_t value) { return r->context->places[value]; }
 /* Is the step one of a pair that runs as one? */
-static inline int run_fused(const run *r, const step *s) { return s->fused && r->context->nanoseconds == NULL; }
+static inline int run_fused(const run *r, const step *s) { return s->fused > 0 && r->context->nanoseconds == NULL; }
 static inline uint8_t *run_prepared(const run *r, int32_t index) {
     return r->context->arena + r->context->prepared_offsets[index];
 }

@@ -94,9 +94,10 @@ static int32_t pack_linears(clipgo_program *p, uint32_t activations, const panel
     return CLIPGO_OK;
 }
 
-/* Can ATTENTION make the products of the op before it, head by head? If nobody else reads them, heads are whole panels and as many for
- * each thread, and there are enough of them to share out. Keys of other items may be another chunk's. */
-static int can_fuse(const clipgo_program *p, uint32_t i) {
+/* The heads for which ATTENTION makes the products of the op before it at a time, or 0: it doesn't. It does if nobody else reads them,
+ * if so many heads are whole panels and each thread has equally many of these groups, and enough of them to share out. Keys of
+ * other items may be another chunk's. */
+static int32_t heads_together(const clipgo_program *p, uint32_t i) {
     const step *s = &p->steps[i], *next = s + 1;
     if (i + 1 == p->n_ops || s->op.kind != CLIPGO_OP_LINEAR || next->op.kind != CLIPGO_OP_ATTENTION) return 0;
     const uint32_t heads = (uint32_t)next->op.i[0], dim = (uint32_t)next->op.i[4];
@@ -104,27 +105,32 @@ static int can_fuse(const clipgo_program *p, uint32_t i) {
     const int32_t qkv = s->op.dst, keys = next->op.src[3];
     if (s->op.i[1] != 3 || s->op.src[1] >= 0 || s->op.src[2] >= 0 || p->values[qkv].role != CLIPGO_TEMPORARY) return 0;
     if (keys >= 0 && p->values[keys].width != 1) return 0;
-    if (heads % threads != 0 || heads / threads < CHUNKS_PER_THREAD) return 0;
+    const uint32_t panel_rows = s->packed[0]->matrix.panel_rows;
+    uint32_t together = 1;
+    while (together < heads && together * dim % panel_rows != 0) together++;
+    if (heads % (together * threads) != 0 || heads / (together * threads) < CHUNKS_PER_THREAD) return 0;
     for (uint32_t t = 0; t < 3; t++) {
         const clipgo_matrix *m = &s->packed[t]->matrix;
         if (next->op.src[t] != qkv || (uint32_t)next->op.i[1 + t] != t * heads * dim ||
-            m->rows != (uint64_t)heads * dim || dim % m->panel_rows != 0)
+            m->rows != (uint64_t)heads * dim || m->panel_rows != panel_rows || together * dim % panel_rows != 0)
             return 0;
     }
     for (uint32_t j = 0; j < p->n_ops; j++)
         for (int slot = 0; slot < 4; slot++)
             if (p->steps[j].op.src[slot] == qkv && j != i + 1) return 0;
-    return 1;
+    return (int32_t)together;
 }
 
 static void fuse_heads(clipgo_program *p) {
-    for (uint32_t i = 0; i < p->n_ops; i++)
-        if (can_fuse(p, i)) p->steps[i].fused = p->steps[i + 1].fused = 1;
+    for (uint32_t i = 0; i < p->n_ops; i++) {
+        int32_t heads = heads_together(p, i);
+        if (heads > 0) p->steps[i].fused = p->steps[i + 1].fused = heads;
+    }
 }
 
 /* The step in which the products of a LINEAR step are made. */
 static int32_t products_step(const clipgo_program *p, uint32_t i) {
-    return (int32_t)i + (p->steps[i].fused && p->steps[i].op.kind == CLIPGO_OP_LINEAR);
+    return (int32_t)i + (p->steps[i].fused > 0 && p->steps[i].op.kind == CLIPGO_OP_LINEAR);
 }
 
 /* What a LINEAR op reads of its value: the floats themselves, or a form of them that is prepared once for all. */

@@ -416,6 +416,7 @@ int main(void) {
         test_layers(40, 9, 8, 256, 0, CLIPGO_ACTIVATIONS_F32, 1e-5);
         test_layers(1, 300, 12, 384, 0, CLIPGO_ACTIVATIONS_F32, 2e-5);
         test_layers(2, 60, 8, 256, 8, CLIPGO_ACTIVATIONS_INT8, 0.08);
+        test_layers(2, 11, 16, 256, 0, CLIPGO_ACTIVATIONS_F32, 1e-5); /* two at a time where panels have 32 columns */
         test_shared_keys(1, 2, 5);
         test_shared_keys(7, 3, 16);
         test_shared_keys(150, 1, 20);
