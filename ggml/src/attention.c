@@ -1,6 +1,8 @@
 /* attention.c: ATTENTION, by itself or with the products of queries, keys and values before it. */
 #include "exec.h"
 
+#include "memory.h"
+
 /* Queries that share a transposed block of keys: fewer, and transposing would cost too much. */
 static const uint64_t min_queries = 48;
 
@@ -13,7 +15,7 @@ static int32_t attention_rounds(uint32_t activations, int32_t may_round) {
     return may_round && activations == CLIPGO_ACTIVATIONS_INT8 ? 2 : 0;
 }
 
-/* What all heads of an item have in common; q, k, v and dst of the first one. */
+/* What all heads of an item have in common; dst is the first one's. */
 static clipgo_attention_args item_args(const run *r, const clipgo_op *op, uint64_t item, uint32_t thread) {
     const int32_t *counts = op->src[3] < 0 ? NULL : run_place(r, op->src[3]);
     uint64_t width = counts != NULL ? run_width(r, op->src[3]) : 1;
@@ -76,14 +78,12 @@ static void attend(const run *r, const step *s) {
     pool_run(r->pool, (uint32_t)(pairs * job.blocks), attention_chunk, &job, &r->context->cancel);
 }
 
-/* Items whose rows are multiplied with the panels of a head together. */
-static uint64_t items_together(uint64_t rows) { return rows < head_rows ? head_rows / rows : 1; }
-
 typedef struct heads_job {
     const run *r;
-    const step *products, *attention;
-    uint64_t rows, items, blocks, cached_rows; /* rows of an item; items in a block */
-    size_t scratch;                            /* floats before a thread's queries, keys and values */
+    const step *attention;
+    linear_part parts[3];         /* of the step before: queries, keys, values */
+    uint64_t rows, items, blocks; /* rows of an item; items in a block */
+    size_t scratch;               /* bytes before a thread's queries, keys and values */
 } heads_job;
 
 /* Queries, keys and values of some heads [rows][3][heads * dim], for a block of items, and their attention, while they are in this
@@ -94,20 +94,20 @@ static void heads_chunk(void *arg, uint32_t chunk, uint32_t thread) {
     const clipgo_op *op = &job->attention->op;
     uint64_t group = chunk / job->blocks, item = chunk % job->blocks * job->items, items = r->batch - item;
     size_t heads = (size_t)job->attention->fused, dim = (size_t)op->i[4], width = heads * dim, stride = 3 * width;
-    float *qkv = (float *)run_scratch(r, thread) + job->scratch;
+    float *qkv = (float *)(void *)((uint8_t *)run_scratch(r, thread) + job->scratch);
     if (items > job->items) items = job->items;
     uint64_t first = item * job->rows, rows = items * job->rows;
     for (int t = 0; t < 3; t++) {
-        linear_part part = linear_part_of(r, job->products, t);
-        uint32_t panels = (uint32_t)(width / part.matrix->panel_rows), begin = (uint32_t)group * panels;
-        part.epilogue.dst = qkv + (size_t)t * width;
-        part.epilogue.dst_first = group * width;
-        part.epilogue.dst_stride = stride;
-        for (uint64_t at = 0, n; at < rows; at += n) {
-            n = rows - at < job->cached_rows ? rows - at : job->cached_rows;
-            r->kernels->gemm(part.matrix, part.rows + (first + at) * part.row_bytes, n, begin, begin + panels,
-                             &part.epilogue);
-            part.epilogue.dst += n * stride;
+        const linear_part *part = &job->parts[t];
+        uint32_t panels = (uint32_t)(width / part->matrix->panel_rows), begin = (uint32_t)group * panels;
+        clipgo_epilogue e = part->epilogue;
+        e.dst = qkv + (size_t)t * width;
+        e.dst_first = group * width;
+        e.dst_stride = stride;
+        for (uint64_t at = 0, n, most = cached_rows(r, part->row_bytes); at < rows; at += n) {
+            n = rows - at < most ? rows - at : most;
+            r->kernels->gemm(part->matrix, part->rows + (first + at) * part->row_bytes, n, begin, begin + panels, &e);
+            e.dst += n * stride;
         }
     }
     for (uint64_t i = 0; i < items; i++)
@@ -122,28 +122,31 @@ static void heads_chunk(void *arg, uint32_t chunk, uint32_t thread) {
         }
 }
 
+/* Of the kernel, in whole cache lines. */
 static uint64_t own_scratch(const clipgo_program *p, const clipgo_op *op, uint64_t max_rows) {
     /* keys of the batch before an item may be more than an item has */
     uint64_t keys =
         op->src[3] >= 0 && p->values[op->src[3]].width == 2 ? SIZE_MAX : value_rows(&p->values[op->src[1]], max_rows);
-    return p->weights->device->kernels->attention_scratch(value_rows(&p->values[op->src[0]], max_rows), keys,
-                                                          (size_t)op->i[4]);
+    uint64_t bytes = p->weights->device->kernels->attention_scratch(value_rows(&p->values[op->src[0]], max_rows), keys,
+                                                                    (size_t)op->i[4]);
+    size_align(bytes, &bytes); /* keys are cut into blocks: it is far from the largest number */
+    return bytes;
 }
 
 uint64_t attention_scratch(const clipgo_program *p, const step *s, uint64_t max_rows) {
     uint64_t bytes = own_scratch(p, &s->op, max_rows), rows = value_rows(&p->values[s->op.dst], max_rows);
     if (s->fused == 0) return bytes;
     if (rows < head_rows) rows = head_rows;
-    return divide_up(bytes, 64) * 64 + rows * 3 * (uint64_t)(s->fused * s->op.i[4]) * sizeof(float);
+    return bytes + rows * 3 * (uint64_t)(s->fused * s->op.i[4]) * sizeof(float);
 }
 
 static void attend_by_heads(const run *r, const step *s) {
-    heads_job job = {.r = r, .products = s - 1, .attention = s, .rows = run_rows(r, s->op.dst)};
-    job.items = items_together(job.rows);
+    heads_job job = {.r = r, .attention = s, .rows = run_rows(r, s->op.dst)};
+    for (int t = 0; t < 3; t++) job.parts[t] = linear_part_of(r, s - 1, t);
+    job.items = job.rows < head_rows ? head_rows / job.rows : 1;
     job.blocks = divide_up(r->batch, job.items);
     job.items = divide_up(r->batch, job.blocks);
-    job.cached_rows = cached_rows(r, linear_part_of(r, s - 1, 0).row_bytes);
-    job.scratch = (size_t)divide_up(own_scratch(r->program, &s->op, r->rows), 64) * 64 / sizeof(float);
+    job.scratch = (size_t)own_scratch(r->program, &s->op, r->rows);
     pool_run(r->pool, (uint32_t)((uint64_t)(s->op.i[0] / s->fused) * job.blocks), heads_chunk, &job,
              &r->context->cancel);
 }

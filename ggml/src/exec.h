@@ -44,8 +44,7 @@ typedef struct linear_part {
     const clipgo_matrix *matrix;
     const uint8_t *rows; /* prepared */
     uint64_t row_bytes;
-    clipgo_epilogue epilogue;   /* of the first row */
-    uint32_t per_chunk, chunks; /* panels; chunks in a block of rows */
+    clipgo_epilogue epilogue; /* of the first row; dst is the caller's to set */
 } linear_part;
 linear_part linear_part_of(const run *r, const step *s, int t);
 
@@ -59,14 +58,15 @@ uint64_t attention_scratch(const clipgo_program *p, const step *s, uint64_t max_
 static inline uint64_t run_rows(const run *r, int32_t value) { return value_rows(&r->program->values[value], r->rows); }
 static inline size_t run_width(const run *r, int32_t value) { return r->program->values[value].width; }
 static inline void *run_place(const run *r, int32_t value) { return r->context->places[value]; }
-/* Is the step one of a pair that runs as one? */
-static inline int run_fused(const run *r, const step *s) { return s->fused > 0 && r->context->nanoseconds == NULL; }
 static inline uint8_t *run_prepared(const run *r, int32_t index) {
     return r->context->arena + r->context->prepared_offsets[index];
 }
 static inline void *run_scratch(const run *r, uint32_t thread) {
     return r->context->arena + r->context->scratch_offset + thread * r->context->scratch_bytes;
 }
+
+/* Is the step one of a pair that runs as one? */
+static inline int run_fused(const run *r, const step *s) { return s->fused > 0 && r->context->nanoseconds == NULL; }
 
 /* A job over the rows of all items, counted through; fn does rows [begin, end). */
 typedef struct row_job row_job;

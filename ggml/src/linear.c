@@ -16,6 +16,7 @@ typedef struct linear_job {
     linear_part parts[3];
     uint32_t n_parts;
     uint64_t rows, block_rows;
+    uint32_t per_chunk; /* panels */
     uint32_t chunks;    /* in a block of rows, over all parts */
     uint32_t per_slice; /* chunks of a part that a thread has, where its share is the same columns of all parts; or 0 */
 } linear_job;
@@ -44,6 +45,11 @@ static void rounded_product(const linear_job *job, const linear_part *p, clipgo_
     }
 }
 
+/* Chunks of a part, in a block of rows. */
+static uint32_t part_chunks(const linear_job *job, const linear_part *p) {
+    return (uint32_t)divide_up(p->matrix->panels, job->per_chunk);
+}
+
 /* The part that a chunk of a block of rows belongs to. *chunk becomes its number there. */
 static const linear_part *part_of(const linear_job *job, uint32_t *chunk) {
     const linear_part *p = job->parts;
@@ -52,7 +58,7 @@ static const linear_part *part_of(const linear_job *job, uint32_t *chunk) {
         *chunk = slice * job->per_slice + at % job->per_slice;
         return p + at / job->per_slice;
     }
-    for (; *chunk >= p->chunks; p++) *chunk -= p->chunks;
+    for (uint32_t n; *chunk >= (n = part_chunks(job, p)); p++) *chunk -= n;
     return p;
 }
 
@@ -61,8 +67,8 @@ static void linear_chunk(void *arg, uint32_t chunk, uint32_t thread) {
     uint64_t first = chunk / job->chunks * job->block_rows, n = job->rows - first;
     uint32_t group = chunk % job->chunks;
     const linear_part *p = part_of(job, &group);
-    uint32_t begin = group * p->per_chunk, left = p->matrix->panels - begin;
-    uint32_t end = begin + (left < p->per_chunk ? left : p->per_chunk);
+    uint32_t begin = group * job->per_chunk, left = p->matrix->panels - begin;
+    uint32_t end = begin + (left < job->per_chunk ? left : job->per_chunk);
     clipgo_epilogue e = p->epilogue;
     const uint8_t *rows = p->rows + first * p->row_bytes;
     if (n > job->block_rows) n = job->block_rows;
@@ -122,16 +128,14 @@ static uint32_t cut(linear_job *job, int32_t parts, uint32_t threads) {
     if (per_chunk == 0) per_chunk = 1;
     uint64_t whole = job->prepares != STEP_NO_FORM ? PREPARED_GROUP / job->parts[0].matrix->panel_rows : 1;
     per_chunk = divide_up(per_chunk, whole) * whole;
+    job->per_chunk = (uint32_t)per_chunk;
+    uint32_t first = part_chunks(job, job->parts);
+    job->per_slice = first % threads == 0 ? first / threads : 0;
     for (int t = 0; t < parts; t++) {
-        linear_part *p = &job->parts[t];
-        p->per_chunk = (uint32_t)per_chunk;
-        p->chunks = (uint32_t)divide_up(p->matrix->panels, per_chunk);
-        job->chunks += p->chunks;
+        uint32_t n = part_chunks(job, &job->parts[t]);
+        job->chunks += n;
+        if (n != first) job->per_slice = 0;
     }
-    const linear_part *first = job->parts;
-    job->per_slice = first->chunks % threads == 0 ? first->chunks / threads : 0;
-    for (int t = 1; t < parts; t++)
-        if (job->parts[t].chunks != first->chunks) job->per_slice = 0;
     return (uint32_t)(blocks * job->chunks);
 }
 

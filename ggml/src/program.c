@@ -107,12 +107,12 @@ static int32_t heads_together(const clipgo_program *p, uint32_t i) {
     if (keys >= 0 && p->values[keys].width != 1) return 0;
     const uint32_t panel_rows = s->packed[0]->matrix.panel_rows;
     uint32_t together = 1;
-    while (together < heads && together * dim % panel_rows != 0) together++;
+    while (together < heads && together * dim % panel_rows != 0) together++; /* all heads are one group: too few */
     if (heads % (together * threads) != 0 || heads / (together * threads) < CHUNKS_PER_THREAD) return 0;
     for (uint32_t t = 0; t < 3; t++) {
         const clipgo_matrix *m = &s->packed[t]->matrix;
         if (next->op.src[t] != qkv || (uint32_t)next->op.i[1 + t] != t * heads * dim ||
-            m->rows != (uint64_t)heads * dim || m->panel_rows != panel_rows || together * dim % panel_rows != 0)
+            m->rows != (uint64_t)heads * dim)
             return 0;
     }
     for (uint32_t j = 0; j < p->n_ops; j++)

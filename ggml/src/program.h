@@ -40,8 +40,9 @@ typedef struct step {
     const float *vectors[8]; /* small tensors as floats; NULL: absent, or read as they lie */
     packed *packed[3];       /* LINEAR */
     int32_t prepared[3];     /* LINEAR: what its tensors multiply; STEP_NO_FORM: the floats of src[0] */
-    int32_t fused;    /* LINEAR: its products are made by the step behind it, an ATTENTION; and that one: it makes
-                              * them, for so many heads at a time; 0: no */
+    /* LINEAR: its products are made by the step behind it, an ATTENTION; and that one: it makes them, for so many heads at a time.
+     * 0: no */
+    int32_t fused;
     int32_t prepares; /* NORM, LINEAR: the form it writes instead of its value, or STEP_NO_FORM */
 } step;
 
