@@ -238,19 +238,21 @@ static void run(const job *j) {
 
 /* Every ISA makes the same codes and scales of the same activations, and NaN and infinity survive into the product. */
 static void test_prepare(const clipgo_kernels *isa) {
-    enum { K = 160 }; /* a group of four blocks, and one block */
-    float x[3][K];
-    for (int i = 0; i < 3 * K; i++) x[i / K][i % K] = (float)(int)(random_bits() % 255) - 127 + 0.5f * (float)(i % 2);
+    enum { K = 288, ROWS = 5 }; /* two groups of four blocks, and one block */
+    float x[ROWS][K];
+    for (int i = 0; i < ROWS * K; i++)
+        x[i / K][i % K] = (float)(int)(random_bits() % 255) - 127 + 0.5f * (float)(i % 2);
     x[0][5] = 127, x[1][40] = 0;
     for (int i = 32; i < 64; i++) x[2][i] = i % 3 ? 1e-40f : 0; /* too small for 127 / max */
+    for (int i = 128; i < 256; i++) x[3][i] = i % 3 ? 1e-40f : 0;
     for (int form = CLIPGO_FORM_Q8; form <= CLIPGO_FORM_Q8_BLOCK; form++) {
         size_t bytes = isa->prepared_bytes((clipgo_form)form, K);
         size_t scalar_bytes = clipgo_kernels_scalar.prepared_bytes((clipgo_form)form, K);
         CHECK(bytes % 64 == 0 && bytes >= scalar_bytes, "%s: prepared rows of %zu bytes", isa->isa, bytes);
-        uint8_t *a = allocate(3 * bytes), *b = allocate(3 * scalar_bytes);
-        isa->prepare((clipgo_form)form, a, x[0], K, 3, K);
-        clipgo_kernels_scalar.prepare((clipgo_form)form, b, x[0], K, 3, K);
-        for (size_t i = 0; i < 3 * K / 32;
+        uint8_t *a = allocate(ROWS * bytes), *b = allocate(ROWS * scalar_bytes);
+        isa->prepare((clipgo_form)form, a, x[0], K, ROWS, K);
+        clipgo_kernels_scalar.prepare((clipgo_form)form, b, x[0], K, ROWS, K);
+        for (size_t i = 0; i < ROWS * K / 32;
              i++) { /* in blocks of 48 bytes; their sums an instruction set keeps its own way */
             const uint8_t *got = a + i / (K / 32) * bytes + i % (K / 32) * 48;
             const uint8_t *want = b + i / (K / 32) * scalar_bytes + i % (K / 32) * 48;
